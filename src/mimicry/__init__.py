@@ -1,0 +1,3 @@
+"""Mimicry: a Codabench bundle on hybrid detection and representational alignment."""
+
+__version__ = "0.1.0"

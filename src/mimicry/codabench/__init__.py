@@ -1,0 +1,1 @@
+"""The platform's contract: competitions, packing, engines, runs and the board."""

@@ -1,0 +1,46 @@
+"""Small file helpers that every room uses: atomic writes, hashes, ignored names."""
+
+import hashlib
+import os
+import secrets
+from pathlib import Path
+
+
+def write_atomically(path: Path, data: bytes | str) -> None:
+    """Write `data` to a temporary file beside `path`, then rename it to `path`.
+
+    A reader sees the old content or the whole new one, also after a kill -9.
+    Text is written as UTF-8 with the line ends it has.
+    """
+    payload = data.encode("utf-8") if isinstance(data, str) else data
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(6)}.tmp")
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
+    descriptor = os.open(temporary, flags, 0o644)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(payload)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def sha256_file(path: Path) -> str:
+    """Return the SHA-256 of a file's content as 64 lower-case hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def is_clutter(name: str) -> bool:
+    """Tell whether a path inside a zip or folder is an operating system's clutter.
+
+    Any part that is ``__MACOSX``, ``Thumbs.db``, ``desktop.ini`` or begins with a
+    dot counts. Readers ignore such files and packers leave them out.
+    """
+    return any(
+        part.startswith(".") or part.lower() in {"__macosx", "thumbs.db", "desktop.ini"}
+        for part in name.replace("\\", "/").split("/")
+        if part
+    )

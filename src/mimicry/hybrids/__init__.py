@@ -1,0 +1,1 @@
+"""Hybrid detection: predictions, reference data, metrics and the scoring programs."""

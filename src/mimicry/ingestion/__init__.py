@@ -1,0 +1,1 @@
+"""Ingestion: runs a participant's model over images and writes its predictions."""

@@ -1,0 +1,1 @@
+"""Pages that show results; they draw and compute nothing."""
