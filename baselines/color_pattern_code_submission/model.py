@@ -1,0 +1,160 @@
+"""Colour pattern baseline: how far is a butterfly from every known subspecies?
+
+A hybrid mixes the patterns of two subspecies, so it should look unlike each of
+them, and most of all lie between its parents. The model (1) finds the wings,
+(2) turns them into a small map of pigments, and (3) measures the distance to the
+subspecies that it was trained on. It needs NumPy and Pillow only.
+
+`examples/training/color_pattern.py` in the repository fits the weights.
+"""
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+# Patterns are coarse: more pixels cost time and add noise.
+WORKING_WIDTH = 320
+ROWS, COLUMNS = 10, 14
+
+
+class Model:
+    """What the platform calls: `load` once, then `predict` or `predict_batch`."""
+
+    def load(self):
+        """Read the weights that lie beside this file."""
+        # Not the working directory: that is the platform's choice.
+        path = Path(__file__).resolve().parent / "weights.npz"
+        # Without pickle a weights file is data and can run nothing.
+        with np.load(path, allow_pickle=False) as file:
+            self.weights = {name: file[name] for name in file.files}
+
+    def predict(self, image):
+        """Return a score for one PIL image; higher means more likely a hybrid."""
+        return float(score(features(image), self.weights))
+
+    def predict_batch(self, images):
+        """Return one score per image. A neural network would gain by one call for all."""
+        return [self.predict(image) for image in images]
+
+
+def features(image):
+    """Return the pigment map of a butterfly as a vector of float64, whatever the image."""
+    pixels = _working_copy(image)
+    background = _background(pixels)
+    # Relative to the tray behind it, a wing looks the same in every light.
+    pixels = np.clip(pixels / np.maximum(background, 0.05), 0.0, 1.3)
+    pixels = _upright_crop(pixels, _specimen(pixels))
+    pigments = _pigments(pixels)
+    # Both sides carry the same pattern; their mean halves the noise of damaged wings.
+    pigments = (pigments + pigments[:, ::-1]) / 2
+    return pigments[:, : pigments.shape[1] // 2].reshape(-1)
+
+
+def score(vector, weights):
+    """Return how hybrid-like a feature vector is.
+
+    The score weighs two distances: to the nearest subspecies (large for anything
+    unknown) and to the signal hybrids of the training set (small between those parents).
+    """
+    # Sums instead of matrix products: the same bits on every machine and thread count.
+    centred = (vector - weights["mean"]) / weights["scale"]
+    parts = (centred[None, :] * weights["axes"]).sum(axis=1)
+    squares = ((parts[None, :] - weights["centres"]) ** 2).sum(axis=1)
+    nearest = np.sqrt(squares[:-1].min())
+    hybrid = np.sqrt(squares[-1])
+    return weights["anomaly"] * nearest + weights["likeness"] * (nearest - hybrid)
+
+
+def _working_copy(image):
+    """Return RGB values in [0, 1] at a small size, shape (rows, columns, 3)."""
+    if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
+        # Transparent pixels hide any colour: show them on white.
+        clear = image.convert("RGBA")
+        image = Image.new("RGBA", clear.size, "white")
+        image.alpha_composite(clear)
+    image = image.convert("RGB")
+    # Whole-number shrinking first is several times faster on a photograph of 5,000 pixels.
+    factor = image.width // (2 * WORKING_WIDTH)
+    if factor > 1:
+        image = image.reduce(factor)
+    height = min(4 * WORKING_WIDTH, max(1, round(image.height * WORKING_WIDTH / image.width)))
+    image = image.resize((WORKING_WIDTH, height), Image.Resampling.BILINEAR)
+    return np.asarray(image, dtype=np.float64) / 255.0
+
+
+def _background(pixels):
+    """Return the tray's colour: the median along the picture's edge, where no wing lies."""
+    edge = max(1, len(pixels) // 20)
+    frame = [pixels[:edge], pixels[-edge:], pixels[:, :edge], pixels[:, -edge:]]
+    return np.median(np.concatenate([part.reshape(-1, 3) for part in frame]), axis=0)
+
+
+def _specimen(pixels):
+    """Return a mask of the butterfly: what differs from the tray around the centre."""
+    far = np.abs(pixels - 1.0).max(axis=2) > 0.32
+    # Cells of 4 x 4 pixels drop specks and thin antennae, and make growing cheap.
+    rows, columns = (side - side % 4 for side in far.shape)
+    if rows == 0:
+        return np.ones(far.shape, dtype=bool)
+    cells = far[:rows, :columns].reshape(rows // 4, 4, columns // 4, 4).mean(axis=(1, 3)) > 0.6
+    # Grow from the middle, so that labels and colour cards at the side stay outside.
+    grown = np.zeros_like(cells)
+    grown[_middle(cells.shape[0]), _middle(cells.shape[1])] = True
+    grown &= cells
+    for _ in range(sum(cells.shape)):
+        wider = np.pad(grown, 1)
+        wider = wider[1:-1] | wider[:-2] | wider[2:]
+        wider = (wider[:, 1:-1] | wider[:, :-2] | wider[:, 2:]) & cells
+        if (wider == grown).all():
+            break
+        grown = wider
+    mask = np.zeros(far.shape, dtype=bool)
+    mask[:rows, :columns] = np.repeat(np.repeat(grown, 4, axis=0), 4, axis=1)
+    # No butterfly found: the whole picture is the best guess left.
+    return mask if mask.sum() > 64 else np.ones(far.shape, dtype=bool)
+
+
+def _middle(length):
+    return slice(length // 3, max(length // 3 + 1, length - length // 3))
+
+
+def _upright_crop(pixels, mask):
+    """Turn the butterfly level and cut it out; what is not butterfly becomes background."""
+    y, x = np.nonzero(mask)
+    dy, dx = y - y.mean(), x - x.mean()
+    # The long axis of a spread specimen runs from wing tip to wing tip.
+    angle = 0.5 * np.arctan2(2 * (dx * dy).sum(), (dx * dx).sum() - (dy * dy).sum())
+    angle = float(np.clip(angle, -0.4, 0.4))
+    along = dx * np.cos(angle) + dy * np.sin(angle)
+    up = dy * np.cos(angle) - dx * np.sin(angle)
+    # Quantiles, since a torn tip or a bit of label would move the outermost pixel.
+    left, right = np.quantile(along, [0.005, 0.995])
+    top, bottom = np.quantile(up, [0.005, 0.995])
+    high, wide = 6 * ROWS, 6 * COLUMNS
+    across = np.linspace(left, right, wide)[None, :]
+    down = np.linspace(top, bottom, high)[:, None]
+    column = across * np.cos(angle) - down * np.sin(angle) + x.mean()
+    row = across * np.sin(angle) + down * np.cos(angle) + y.mean()
+    row = np.clip(np.round(row), 0, mask.shape[0] - 1).astype(int)
+    column = np.clip(np.round(column), 0, mask.shape[1] - 1).astype(int)
+    return np.where(mask[row, column][..., None], pixels[row, column], 1.0)
+
+
+def _pigments(pixels):
+    """Return the mean of five pigments per cell, shape (ROWS, COLUMNS, 5)."""
+    red, green, blue = pixels[..., 0], pixels[..., 1], pixels[..., 2]
+    wing = (np.abs(pixels - 1.0).max(axis=2) > 0.05).astype(float)
+    maps = np.stack(
+        [
+            np.clip(red - green, 0.0, None),  # red and orange
+            np.clip(np.minimum(red, green) - blue, 0.0, None),  # yellow
+            np.minimum(np.minimum(red, green), blue) * wing,  # white
+            np.clip(blue - red, 0.0, None),  # iridescent blue
+            wing * 0.3,  # where there is wing at all
+        ],
+        axis=-1,
+    )
+    cells = maps.reshape(ROWS, 6, COLUMNS, 6, 5).mean(axis=(1, 3))
+    # The root brings faint pigments, which tell hybrids, nearer to strong ones.
+    return np.sqrt(cells)

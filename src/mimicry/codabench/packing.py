@@ -1,0 +1,215 @@
+"""Builds what is uploaded: the zips of competitions and of submissions."""
+
+import tempfile
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import yaml
+
+from mimicry.codabench.competition import read_competition
+from mimicry.codabench.datasets import check_data
+from mimicry.codabench.model import Competition, Phase, Task
+from mimicry.codabench.programs import (
+    ProgramSettings,
+    check_command,
+    program_members,
+    program_settings,
+    stage_program,
+)
+from mimicry.codabench.submission_files import submission_members
+from mimicry.codabench.zips import Content, write_zip
+from mimicry.errors import BundleError
+from mimicry.files import sha256_file
+
+__all__ = [
+    "PackedZip",
+    "ProgramSettings",
+    "check_packed",
+    "pack_competition",
+    "pack_submission",
+    "program_settings",
+    "stage_program",
+]
+
+DEFAULT_QUEUE_CAP = 600
+"""Seconds that the platform's default queue allows at most."""
+
+
+@dataclass(frozen=True)
+class PackedZip:
+    """A zip that was written, read back and found as it should be; sizes in bytes."""
+
+    path: Path
+    sha256: str
+    size: int
+    members: tuple[str, ...]
+    warnings: tuple[str, ...]
+
+
+def pack_competition(competition: Competition, dist: Path) -> PackedZip:
+    """Build the zip of one competition, ``dist/mimicry-<id>.zip``.
+
+    Its file stands at the root as ``competition.yaml`` with the paths of its programs
+    changed to one copy per phase (``development/ingestion_program``), since each copy
+    holds its own ``phase.json``; the zip holds what that file names and nothing else.
+    It is stored without compression (images are compressed already), so that the same
+    content gives the same bytes everywhere.
+
+    Raises
+    ------
+    BundleError
+        What `mimicry.codabench.datasets.check_data` and `program_members` find,
+        `file-missing` for a page, the terms or the image, `tasks-shared` for a task
+        that is not in exactly one phase, `zip-broken`, `zip-inconsistent`.
+    """
+    warnings = check_data(competition)
+    document, members = _competition_members(competition)
+    members["competition.yaml"] = yaml.safe_dump(
+        document, sort_keys=False, allow_unicode=True, width=100
+    ).encode()
+    output = dist / f"mimicry-{competition.id}.zip"
+    write_zip(
+        output,
+        members,
+        compress=False,
+        check=lambda archive: check_packed(archive, competition.id),
+    )
+    return _packed(output, members, (*_warnings(competition), *warnings))
+
+
+def _competition_members(competition: Competition) -> tuple[dict[str, Any], dict[str, Content]]:
+    document = dict(competition.document)
+    members: dict[str, Content] = {}
+    for name in [document["image"], document["terms"], *(p["file"] for p in document["pages"])]:
+        path = competition.bundle / name
+        if not path.is_file() or not path.stat().st_size:
+            raise BundleError(
+                "file-missing",
+                f"{competition.path.name} names {name}, which is missing or empty; add it.",
+            )
+        members[PurePosixPath(name).as_posix()] = path
+    homes = [(task, phase) for phase in competition.phases for task in phase.tasks]
+    numbers = [task.index for task, _ in homes]
+    wrong = [t["index"] for t in document["tasks"] if numbers.count(t["index"]) != 1]
+    if wrong:
+        raise BundleError(
+            "tasks-shared",
+            f"{competition.path.name}: the task with index {wrong[0]} must be in exactly one "
+            "phase, since its programs are packed with that phase's settings; copy the task or "
+            "remove it.",
+        )
+    renamed: dict[int, dict[str, Any]] = {t["index"]: dict(t) for t in document["tasks"]}
+    for task, phase in homes:
+        for path in (task.input_data, task.reference_data):
+            if path is not None:
+                members[path.relative_to(competition.bundle).as_posix()] = path
+        settings = program_settings(competition, phase, task)
+        for key, program in (
+            ("ingestion_program", task.ingestion_program),
+            ("scoring_program", task.scoring_program),
+        ):
+            if program is None:
+                continue
+            folder = _program_folder(competition, phase, task, program)
+            renamed[task.index][key] = folder
+            for name, content in program_members(program, settings).items():
+                members[f"{folder}/{name}"] = content
+    document["tasks"] = [renamed[t["index"]] for t in document["tasks"]]
+    return document, members
+
+
+def _program_folder(competition: Competition, phase: Phase, task: Task, program: Path) -> str:
+    """Return where a program of a task lies in the zip.
+
+    Programs that several tasks of a phase share get one copy each, since their
+    settings name the task.
+    """
+    sharing = [t for t in phase.tasks if program in (t.ingestion_program, t.scoring_program)]
+    suffix = f"_{task.key}" if len(sharing) > 1 else ""
+    return f"{phase.slug}/{program.relative_to(competition.bundle).as_posix()}{suffix}"
+
+
+def check_packed(archive: zipfile.ZipFile, id: str) -> None:
+    """Check a packed competition as the platform will read it.
+
+    Raises
+    ------
+    BundleError
+        What `load_competition` finds in its ``competition.yaml``; `zip-inconsistent`
+        when that file names something that is not in the zip, or the zip holds
+        something that it does not name; `program-metadata`.
+    """
+    names = set(archive.namelist())
+    with tempfile.TemporaryDirectory() as temporary:
+        root = Path(temporary).resolve()
+        path = root / "competition.yaml"
+        path.write_bytes(archive.read("competition.yaml"))
+        packed = read_competition(root, path, id)
+    document = packed.document
+    named_files = [document["image"], document["terms"], *(p["file"] for p in document["pages"])]
+    files = {PurePosixPath(name).as_posix() for name in named_files}
+    programs = set()
+    for task in (task for phase in packed.phases for task in phase.tasks):
+        for data in (task.input_data, task.reference_data):
+            files |= {data.relative_to(root).as_posix()} if data else set()
+        for program in (task.ingestion_program, task.scoring_program):
+            programs |= {program.relative_to(root).as_posix()} if program else set()
+    inside = {program: [n for n in names if n.startswith(f"{program}/")] for program in programs}
+    named = {"competition.yaml", *files, *(n for found in inside.values() for n in found)}
+    if named != names or not all(inside.values()):
+        odd = sorted(named ^ names) or sorted(p for p, found in inside.items() if not found)
+        raise BundleError(
+            "zip-inconsistent",
+            f"the packed {id} competition and its competition.yaml do not agree about {odd[0]}; "
+            "this is a fault of packing, please report it.",
+        )
+    for folder, found in sorted(inside.items()):
+        start = len(folder) + 1
+        check_command(folder, {name[start:]: archive.read(name) for name in found})
+
+
+def _warnings(competition: Competition) -> tuple[str, ...]:
+    found = []
+    for phase in competition.phases:
+        if phase.execution_time_limit > DEFAULT_QUEUE_CAP and "queue" not in competition.document:
+            found.append(
+                f"{phase.name}: the default queue allows {DEFAULT_QUEUE_CAP} s, not "
+                f"{phase.execution_time_limit}; name your own queue or lower the limit."
+            )
+        if not phase.hide_prediction_output and any(t.ingestion_program for t in phase.tasks):
+            found.append(
+                f"{phase.name}: without hide_prediction_output participants can download what "
+                "their code printed, and it has seen the images."
+            )
+    return tuple(found)
+
+
+def pack_submission(folder: Path, output: Path | None = None) -> PackedZip:
+    """Zip the contents of a submission's folder, ready to upload.
+
+    Left out are dot files, ``__pycache__`` and an operating system's clutter. Where
+    ``model.py`` lies one folder down, that folder's contents are packed, with a warning.
+
+    Parameters
+    ----------
+    folder : Path
+        Holds ``model.py``.
+    output : Path, optional
+        The zip; ``dist/<folder's name>.zip`` by default.
+
+    Raises
+    ------
+    SubmissionError
+        What `mimicry.codabench.submission_files.submission_members` finds.
+    """
+    target = output if output is not None else Path("dist") / f"{folder.resolve().name}.zip"
+    members, warnings = submission_members(folder, target)
+    write_zip(target, members, compress=True, check=lambda archive: None)
+    return _packed(target, members, warnings)
+
+
+def _packed(path: Path, members: Mapping[str, Content], warnings: tuple[str, ...]) -> PackedZip:
+    return PackedZip(path, sha256_file(path), path.stat().st_size, tuple(sorted(members)), warnings)

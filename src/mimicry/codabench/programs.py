@@ -1,0 +1,185 @@
+"""Programs as the platform gets them: complete by themselves and told where they run.
+
+`mimicry run` stages programs with the function that packs them, so that what runs
+at home is what runs on the platform.
+"""
+
+import json
+import shlex
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path, PurePosixPath
+
+import yaml
+
+from mimicry.codabench.model import Competition, Phase, Task
+from mimicry.codabench.reachable import PACKAGE, package_folder, reachable_modules
+from mimicry.codabench.zips import Content, folder_members
+from mimicry.errors import BundleError
+
+SETTINGS_FILE = "phase.json"
+PROGRAM_ROOT = "/app/program/"
+
+_SHELL = ("&&", "||", "|", ";", ">", ">>", "<", "&")
+
+
+@dataclass(frozen=True)
+class ProgramSettings:
+    """What a program is told about where it runs, as ``phase.json`` beside it.
+
+    Attributes
+    ----------
+    competition : str
+        The competition's id.
+    phase : str
+        The phase's name, as in the competition file.
+    task : str
+        The task's key.
+    execution_time_limit : int
+        Seconds.
+    """
+
+    competition: str
+    phase: str
+    task: str
+    execution_time_limit: int
+
+    def to_json(self) -> str:
+        """Return the text of ``phase.json``."""
+        return json.dumps(asdict(self), indent=2, ensure_ascii=False) + "\n"
+
+
+def program_settings(competition: Competition, phase: Phase, task: Task) -> ProgramSettings:
+    """Return the settings that packing gives to the programs of one task of a phase."""
+    return ProgramSettings(competition.id, phase.name, task.key, phase.execution_time_limit)
+
+
+def program_members(program: Path, settings: ProgramSettings) -> dict[str, Content]:
+    """Return everything that a packed program consists of, by its path in the program.
+
+    The program's own files, the part of the package that its scripts can reach as
+    ``mimicry/``, and ``phase.json``.
+
+    Raises
+    ------
+    BundleError
+        `program-missing`, `program-files` (links that leave the folder, names that
+        packing needs), `program-metadata` (no metadata file, no usable command), and
+        what `mimicry.codabench.reachable.reachable_modules` finds.
+    """
+    if not program.is_dir():
+        raise BundleError(
+            "program-missing",
+            f"{program.name}: there is no such program folder in the bundle; correct the path in "
+            "the competition file or add the folder.",
+        )
+    files, refused = folder_members(program)
+    taken = [
+        name
+        for name in files
+        if name == SETTINGS_FILE or PurePosixPath(name).parts[0] in (PACKAGE, f"{PACKAGE}.py")
+    ]
+    if refused or taken:
+        raise BundleError(
+            "program-files",
+            f"{program.name}/{(refused + taken)[0]} cannot be packed: "
+            + (
+                "it is a link that leaves the folder or no plain file; copy the file here."
+                if refused
+                else "packing writes this name itself; rename it."
+            ),
+        )
+    members: dict[str, Content] = dict(files)
+    package = package_folder()
+    for module in reachable_modules(program, package).modules:
+        members[f"{PACKAGE}/{module}"] = package / module
+    members[SETTINGS_FILE] = settings.to_json().encode()
+    check_command(program.name, members)
+    return dict(sorted(members.items()))
+
+
+def stage_program(program: Path, destination: Path, settings: ProgramSettings) -> None:
+    """Write a packed program as a folder, the same files as in the packed competition.
+
+    Parameters
+    ----------
+    program : Path
+        The program's folder in the bundle.
+    destination : Path
+        Made when missing; must be empty.
+    settings : ProgramSettings
+        Written as ``phase.json``.
+
+    Raises
+    ------
+    BundleError
+        `stage-not-empty`, and what `program_members` finds.
+    """
+    members = program_members(program, settings)
+    destination.mkdir(parents=True, exist_ok=True)
+    if any(destination.iterdir()):
+        raise BundleError(
+            "stage-not-empty",
+            f"{destination} is not empty; name another folder, or remove what is in it.",
+        )
+    for name, content in members.items():
+        target = destination / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(_bytes(content))
+
+
+def check_command(shown: str, members: Mapping[str, Content]) -> None:
+    """Check that a program's metadata names a command that the platform can run.
+
+    The platform runs it without a shell in ``/app/program``, from files that have lost
+    their executable bits, and says little when there is none.
+
+    Raises
+    ------
+    BundleError
+        `program-metadata`.
+    """
+
+    def wrong(problem: str) -> BundleError:
+        return BundleError(
+            "program-metadata",
+            f"{shown}: {problem} An example: `command: python3 {PROGRAM_ROOT}score.py "
+            "/app/input /app/output` in metadata.yaml.",
+        )
+
+    name = next((n for n in ("metadata.yaml", "metadata") if n in members), None)
+    if name is None:
+        raise wrong("there is no metadata.yaml at the program's root.")
+    try:
+        data = yaml.safe_load(_bytes(members[name]))
+    except yaml.YAMLError:
+        raise wrong(f"{name} is not valid YAML.") from None
+    command = data.get("command") if isinstance(data, dict) else None
+    if not isinstance(command, str) or not command.strip():
+        raise wrong(f"{name} has no text under `command`.")
+    try:
+        words = shlex.split(command)
+    except ValueError as error:
+        raise wrong(f"the command in {name} cannot be split into words ({error}).") from None
+    shell = [word for word in words if word in _SHELL]
+    if shell:
+        raise wrong(f"the command in {name} is run without a shell, so {shell[0]!r} does nothing.")
+    if words[0].startswith(("./", PROGRAM_ROOT)):
+        raise wrong(
+            f"{words[0]!r} in {name} will not be executable; put its interpreter before it."
+        )
+    own = [
+        word.removeprefix(PROGRAM_ROOT)
+        for word in words[1:]
+        if word.startswith(PROGRAM_ROOT) or (word.endswith((".py", ".sh")) and "/" not in word)
+    ]
+    own = [word for word in own if word]
+    if not own:
+        raise wrong(f"the command in {name} names no script of the program.")
+    missing = [word for word in own if word not in members]
+    if missing:
+        raise wrong(f"the command in {name} names {missing[0]!r}, which the program does not have.")
+
+
+def _bytes(content: Content) -> bytes:
+    return content if isinstance(content, bytes) else content.read_bytes()

@@ -1,0 +1,165 @@
+"""What a run leaves for others to read: ``run.json`` in its folder."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from mimicry.errors import EXIT_BUG, EXIT_BUNDLE, EXIT_DONE, EXIT_SUBMISSION, BundleError
+from mimicry.files import write_atomically
+
+RUN_FILE = "run.json"
+VERSION = 1
+LARGEST_FILE = 16 * 1024 * 1024
+
+RUNNING, FINISHED, FAILED = "running", "finished", "failed"
+_STATES = (RUNNING, FINISHED, FAILED)
+_EXIT_CODES = {"submission": EXIT_SUBMISSION, "bundle": EXIT_BUNDLE, "bug": EXIT_BUG}
+
+
+@dataclass(frozen=True)
+class TaskRecord:
+    """How one task of a run stands.
+
+    Attributes
+    ----------
+    state : {"running", "finished", "failed"}
+        ``finished`` means that the platform would have scores for it.
+    exit_codes, seconds : Mapping
+        By step, ``ingestion`` and ``scoring``; None for a step that did not run.
+    scores : Mapping or None
+        Column key -> value.
+    error, error_code, error_kind : str or None
+        The sentence, its code, and whose it is: ``submission``, ``bundle`` or ``bug``.
+    notes : tuple of str
+        What the platform would do that one might not expect.
+    fingerprint : str
+        Hash of everything that the task's outcome depends on but the submission.
+    """
+
+    state: str
+    exit_codes: Mapping[str, int | None] = field(default_factory=dict)
+    seconds: Mapping[str, float | None] = field(default_factory=dict)
+    scores: Mapping[str, float] | None = None
+    error: str | None = None
+    error_code: str | None = None
+    error_kind: str | None = None
+    notes: tuple[str, ...] = ()
+    fingerprint: str = ""
+
+    @property
+    def exit_code(self) -> int:
+        """0 when finished, else 3, 4 or 1 by whose error it is."""
+        return EXIT_DONE if self.state == FINISHED else _EXIT_CODES[self.error_kind or "bug"]
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """One run of one submission through tasks of one phase; times are UTC, ISO 8601."""
+
+    competition: str
+    phase: str
+    submission: str
+    participant: str
+    submission_sha256: str
+    engine: str
+    started: str
+    finished: str | None
+    state: str
+    tasks: Mapping[str, TaskRecord]
+    version: int = VERSION
+
+    def with_task(self, key: str, task: TaskRecord) -> "RunRecord":
+        """Return this record with one task's record replaced."""
+        return replace(self, tasks={**self.tasks, key: task})
+
+    @property
+    def exit_code(self) -> int:
+        """The worst of the tasks': 1 before 4 before 3 before 0."""
+        codes = {task.exit_code for task in self.tasks.values()}
+        return next((c for c in (EXIT_BUG, EXIT_BUNDLE, EXIT_SUBMISSION) if c in codes), EXIT_DONE)
+
+
+def now() -> str:
+    """Return the time in UTC, to the microsecond: runs are ranked by their age."""
+    return datetime.now(UTC).isoformat()
+
+
+def write_run(folder: Path, record: RunRecord) -> None:
+    """Write ``run.json`` so that a reader sees the old or the new one, never a part."""
+    write_atomically(
+        folder / RUN_FILE, json.dumps(asdict(record), indent=2, ensure_ascii=False) + "\n"
+    )
+
+
+def read_run(folder: Path) -> RunRecord:
+    """Read ``run.json`` from a run's folder.
+
+    Raises
+    ------
+    BundleError
+        `run-record` when it is missing, damaged or from another version.
+    """
+    path = folder / RUN_FILE
+    try:
+        with path.open("rb") as file:
+            data = json.loads(file.read(LARGEST_FILE).decode("utf-8"))
+        return _run(data)
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        raise BundleError(
+            "run-record",
+            f"{path} cannot be read as the record of a run ({type(error).__name__}: {error}). "
+            "Remove the folder and run again.",
+        ) from error
+
+
+def _run(data: Any) -> RunRecord:
+    if data["version"] != VERSION:
+        raise ValueError(f"version {data['version']!r}, not {VERSION}")
+    return RunRecord(
+        competition=_text(data["competition"]),
+        phase=_text(data["phase"]),
+        submission=_text(data["submission"]),
+        participant=_text(data["participant"]),
+        submission_sha256=_text(data["submission_sha256"]),
+        engine=_text(data["engine"]),
+        started=_text(data["started"]),
+        finished=None if data["finished"] is None else _text(data["finished"]),
+        state=_state(data["state"]),
+        tasks={_text(key): _task(task) for key, task in data["tasks"].items()},
+    )
+
+
+def _task(data: Any) -> TaskRecord:
+    scores = data["scores"]
+    return TaskRecord(
+        state=_state(data["state"]),
+        exit_codes=dict(data["exit_codes"]),
+        seconds=dict(data["seconds"]),
+        scores=None if scores is None else {_text(k): float(v) for k, v in scores.items()},
+        error=None if data["error"] is None else _text(data["error"]),
+        error_code=None if data["error_code"] is None else _text(data["error_code"]),
+        error_kind=None if data["error_kind"] is None else _kind(data["error_kind"]),
+        notes=tuple(_text(note) for note in data["notes"]),
+        fingerprint=_text(data["fingerprint"]),
+    )
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{value!r} is not text")
+    return value
+
+
+def _state(value: Any) -> str:
+    if value not in _STATES:
+        raise ValueError(f"unknown state {value!r}")
+    return str(value)
+
+
+def _kind(value: Any) -> str:
+    if value not in _EXIT_CODES:
+        raise ValueError(f"unknown kind of error {value!r}")
+    return str(value)

@@ -1,0 +1,331 @@
+"""Runs: one submission through tasks of one phase, in a folder that can be resumed."""
+
+import errno
+import fcntl
+import os
+import re
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from mimicry.codabench.competition import Competition, Phase, Task
+from mimicry.codabench.engines import Engine
+from mimicry.codabench.packing import ProgramSettings, pack_submission
+from mimicry.codabench.records import (
+    FAILED,
+    FINISHED,
+    RUN_FILE,
+    RUNNING,
+    RunRecord,
+    TaskRecord,
+    now,
+    read_run,
+    write_run,
+)
+from mimicry.codabench.submission_zip import unpack_submission
+from mimicry.codabench.worker import (
+    TaskPlan,
+    check_data_exists,
+    last_lines,
+    remove_tree,
+    run_task,
+    stage_task,
+)
+from mimicry.errors import BundleError, MimicryError, SubmissionError, one_line
+from mimicry.files import sha256_file
+
+RUNS_FOLDER = "runs"
+LOCK_FILE = ".lock"
+STAGING = ".staging"
+TAIL_LINES = 30
+_OURS = {LOCK_FILE, STAGING}
+
+Report = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class RunRequest:
+    """What to run.
+
+    Attributes
+    ----------
+    competition, phase : Competition, Phase
+        Whose programs, data and limits.
+    tasks : tuple of Task
+        Some or all of the phase's tasks, in its order.
+    submission : Path
+        A zip, or a folder, which is packed first as `mimicry pack-submission` does.
+    participant : str
+        Who the board shows this run for.
+    engine : Engine
+        Where the programs run.
+    output : Path
+        The run's folder: new, empty, or one of an earlier run of the same submission.
+    time_limit : float or None
+        Seconds for every program instead of the phase's limit.
+    """
+
+    competition: Competition
+    phase: Phase
+    tasks: tuple[Task, ...]
+    submission: Path
+    participant: str
+    engine: Engine
+    output: Path
+    time_limit: float | None = None
+
+
+def choose_tasks(phase: Phase, keys: Sequence[str]) -> tuple[Task, ...]:
+    """Return the tasks with these keys in the phase's order; all for no keys.
+
+    Raises
+    ------
+    ValueError
+        For a key that the phase does not have, listing those it has.
+    """
+    known = [task.key for task in phase.tasks]
+    unknown = [key for key in keys if key not in known]
+    if unknown:
+        raise ValueError(
+            f"{phase.name} has no task {unknown[0]!r}; choose from: {', '.join(known)}"
+        )
+    return tuple(task for task in phase.tasks if not keys or task.key in keys)
+
+
+def default_output(bundle: Path, competition: str, phase: str, submission: Path) -> Path:
+    """Return ``runs/<competition>/<phase>/<stem>-<n>`` with the first free number."""
+    stem = re.sub(r"[^\w.-]+", "_", submission_stem(submission)) or "submission"
+    parent = bundle / RUNS_FOLDER / competition / phase
+    number = 1
+    while (parent / f"{stem}-{number}").exists():
+        number += 1
+    return parent / f"{stem}-{number}"
+
+
+def submission_stem(submission: Path) -> str:
+    """Return a submission's name without ``.zip``."""
+    path = submission.resolve()
+    return path.stem if path.suffix.lower() == ".zip" and path.is_file() else path.name
+
+
+def run_submission(request: RunRequest, report: Report = print) -> RunRecord:
+    """Run a submission through the requested tasks as the platform would.
+
+    Tasks that an earlier run in the same folder finished are kept, as long as
+    programs, data, limit and engine are the same; everything else is run anew. The
+    record says ``finished`` only after the last task, also if this process is killed.
+
+    Returns
+    -------
+    RunRecord
+        Also written to ``run.json``; a task's failure is in it, not raised.
+
+    Raises
+    ------
+    SubmissionError
+        What `pack_submission` finds in a folder.
+    BundleError
+        `data-missing`; `submission-missing`; `not-a-run-folder`, `run-folder-taken`,
+        `run-locked` about the output folder; what staging the programs finds.
+    """
+    output = request.output.resolve()
+    check_data_exists(request.tasks, request.competition.bundle)
+    if not request.submission.exists():
+        raise BundleError(
+            "submission-missing",
+            f"There is no file or folder {request.submission}; check the path.",
+        )
+    _check_folder(output)
+    output.mkdir(parents=True, exist_ok=True)
+    with _locked(output), tempfile.TemporaryDirectory(prefix="mimicry-") as scratch:
+        archive = _as_zip(request.submission, Path(scratch), report)
+        record = _begin(request, output, sha256_file(archive), report)
+        staging = output / STAGING
+        remove_tree(staging)
+        plans, record = _plan(request, record, output, staging, report)
+        if not plans:
+            # Nothing to do: the run stays as old as it is, since age breaks ties on the board.
+            remove_tree(staging)
+            record = replace(read_run(output), participant=request.participant)
+            write_run(output, record)
+            return record
+        write_run(output, record)
+        report(request.engine.walls)
+        try:
+            unpacked = staging / "submission"
+            problem = _unpack(archive, unpacked)
+            for key, plan in plans.items():
+                report(f"task {key}: {plan.task.name}")
+                remove_tree(output / key)
+                task = problem or _run_one(request, plan, unpacked, output, staging, report)
+                task = replace(task, fingerprint=record.tasks[key].fingerprint)
+                record = record.with_task(key, task)
+                write_run(output, record)
+        finally:
+            remove_tree(staging)
+        done = all(task.state == FINISHED for task in record.tasks.values())
+        record = replace(record, state=FINISHED if done else FAILED, finished=now())
+        write_run(output, record)
+    return record
+
+
+def summary(record: RunRecord, folder: Path, columns: Mapping[str, int]) -> Iterator[str]:
+    """Yield the lines that end a run: every task's scores, or what went wrong.
+
+    Parameters
+    ----------
+    record : RunRecord
+        A run that has ended.
+    folder : Path
+        Its folder, named in the last line.
+    columns : mapping
+        The board's column keys in its order, with their decimals.
+    """
+    for key, task in record.tasks.items():
+        if task.scores is not None:
+            values = [f"{c} {task.scores[c]:.{d}f}" for c, d in columns.items() if c in task.scores]
+            spent = sum(seconds or 0.0 for seconds in task.seconds.values())
+            yield f"task {key}: finished in {spent:.1f} s"
+            yield from (f"  {value}" for value in values)
+        else:
+            yield f"task {key}: {task.state}: {task.error or 'it did not end'} [{task.error_code}]"
+        yield from (f"  note: {note}" for note in task.notes)
+    yield f"run folder: {folder}"
+
+
+def failure_tail(folder: Path, key: str) -> list[str]:
+    """Return the end of what the participant's code printed, escape sequences removed.
+
+    Empty for a task that printed nothing or never started.
+    """
+    return last_lines(folder / key / "prediction" / "participant.log", TAIL_LINES)
+
+
+def _run_one(
+    request: RunRequest,
+    plan: TaskPlan,
+    submission: Path,
+    output: Path,
+    staging: Path,
+    report: Report,
+) -> TaskRecord:
+    key = plan.task.key
+    try:
+        return run_task(plan, submission, output / key, staging / key, request.engine, report)
+    except MimicryError as error:
+        report(f"  {error}")
+        return _error_record(error)
+
+
+def _plan(
+    request: RunRequest, record: RunRecord, output: Path, staging: Path, report: Report
+) -> tuple[dict[str, TaskPlan], RunRecord]:
+    """Stage the programs and decide which tasks are kept from an earlier run."""
+    columns = tuple(column.key for column in request.competition.leaderboard.columns)
+    primary = request.competition.leaderboard.primary.key
+    limit = request.phase.execution_time_limit
+    plans: dict[str, TaskPlan] = {}
+    for task in request.tasks:
+        settings = ProgramSettings(request.competition.id, request.phase.name, task.key, limit)
+        plan = TaskPlan(task, settings, request.time_limit, columns, primary)
+        fingerprint = f"{stage_task(plan, staging / task.key)}-{request.engine.name}"
+        earlier = record.tasks.get(task.key)
+        if earlier is not None and earlier.state == FINISHED:
+            if earlier.fingerprint == fingerprint and (output / task.key).is_dir():
+                report(f"task {task.key}: kept, it was finished by an earlier run in this folder")
+                continue
+            report(f"task {task.key}: redone, its programs, data, limit or engine have changed")
+        elif earlier is not None:
+            report(f"task {task.key}: redone, the earlier run in this folder did not finish it")
+        plans[task.key] = plan
+        record = record.with_task(task.key, TaskRecord(RUNNING, fingerprint=fingerprint))
+    return plans, record
+
+
+def _begin(request: RunRequest, output: Path, sha256: str, report: Report) -> RunRecord:
+    """Return the record to start from: a new one, or an earlier run's."""
+    started = RunRecord(
+        competition=request.competition.id,
+        phase=request.phase.slug,
+        submission=request.submission.resolve().name,
+        participant=request.participant,
+        submission_sha256=sha256,
+        engine=request.engine.name,
+        started=now(),
+        finished=None,
+        state=RUNNING,
+        tasks={},
+    )
+    report(
+        f"{request.competition.id}, {request.phase.name}: {started.submission} "
+        f"(SHA-256 {sha256[:12]}) -> {output}"
+    )
+    if not (output / RUN_FILE).exists():
+        return started
+    earlier = read_run(output)
+    for name in ("competition", "phase", "submission_sha256"):
+        if getattr(earlier, name) != getattr(started, name):
+            raise BundleError(
+                "run-folder-taken",
+                f"{output} holds a run with another {name.replace('_', ' ')} "
+                f"({getattr(earlier, name)}); choose another --output.",
+            )
+    order = {task.key: i for i, task in enumerate(request.phase.tasks)}
+    kept = sorted(earlier.tasks.items(), key=lambda item: order.get(item[0], len(order)))
+    return replace(started, tasks=dict(kept))
+
+
+def _unpack(archive: Path, folder: Path) -> TaskRecord | None:
+    try:
+        unpack_submission(archive, folder)
+    except SubmissionError as error:
+        return _error_record(error)
+    return None
+
+
+def _error_record(error: MimicryError) -> TaskRecord:
+    return TaskRecord(
+        FAILED, error=error.sentence, error_code=error.code, error_kind=type(error).kind
+    )
+
+
+def _as_zip(submission: Path, scratch: Path, report: Report) -> Path:
+    if submission.is_dir():
+        packed = pack_submission(submission, scratch / "submission.zip")
+        for warning in packed.warnings:
+            report(f"packed: {warning}")
+        return packed.path
+    return submission
+
+
+def _check_folder(output: Path) -> None:
+    if not output.exists():
+        return
+    if not output.is_dir():
+        raise BundleError("not-a-run-folder", f"{output} is a file; choose another --output.")
+    names = {entry.name for entry in output.iterdir()}
+    if RUN_FILE not in names and names - _OURS:
+        raise BundleError(
+            "not-a-run-folder",
+            f"{output} is not empty and holds no run ({one_line(sorted(names - _OURS)[0], 80)} is "
+            "in it); choose another --output.",
+        )
+
+
+@contextmanager
+def _locked(output: Path) -> Iterator[None]:
+    descriptor = os.open(output / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            if error.errno not in (errno.EWOULDBLOCK, errno.EACCES):
+                raise
+            raise BundleError(
+                "run-locked", f"Another run is at work in {output}; wait for it or choose another."
+            ) from error
+        yield
+    finally:
+        os.close(descriptor)

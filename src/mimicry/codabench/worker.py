@@ -1,0 +1,484 @@
+"""One submission through one task, step by step as the platform's worker does it."""
+
+import hashlib
+import json
+import os
+import re
+import shutil
+import stat
+import zipfile
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from mimicry.codabench.competition import Task
+from mimicry.codabench.engines import Engine, Job, JobResult, run_job
+from mimicry.codabench.engines.jobs import Kind, program_command, read_metadata
+from mimicry.codabench.packing import ProgramSettings, stage_program
+from mimicry.codabench.records import FAILED, FINISHED, TaskRecord
+from mimicry.codabench.scores_file import platform_scores
+from mimicry.codabench.submission_zip import ZIP_FAULTS
+from mimicry.errors import BundleError, one_line
+from mimicry.files import sha256_file
+
+LIMIT_VARIABLE = "MIMICRY_TIME_LIMIT"
+GRACE = 30.0
+"""Seconds that a program gets over its limit before it is ended by force."""
+
+TAIL_BYTES = 64 * 1024
+_CODE = re.compile(r"^(?P<sentence>.*) \[(?P<code>[a-z0-9-]{1,60})\]$")
+_PLANTED_METADATA = (
+    "Error, the output directory already contains a metadata file. This file is used to store "
+    "exitCode and other data, do not write to this file manually."
+)
+
+
+@dataclass(frozen=True)
+class TaskPlan:
+    """One task to run.
+
+    Attributes
+    ----------
+    task : Task
+        Which programs and data.
+    settings : ProgramSettings
+        Packed with the programs.
+    time_limit : float or None
+        Seconds instead of the phase's limit.
+    columns : tuple of str
+        The board's column keys.
+    primary : str
+        The key of the column that ranks.
+    """
+
+    task: Task
+    settings: ProgramSettings
+    time_limit: float | None
+    columns: tuple[str, ...]
+    primary: str = ""
+
+    @property
+    def hard_limit(self) -> float:
+        """Seconds after which a program is ended by force."""
+        limit = self.time_limit or float(self.settings.execution_time_limit)
+        return limit + GRACE
+
+
+@dataclass(frozen=True)
+class _Problem:
+    sentence: str
+    code: str
+    kind: str
+
+
+def check_data_exists(tasks: Collection[Task], bundle: Path) -> None:
+    """Check that the data sets of `tasks` are there.
+
+    Raises
+    ------
+    BundleError
+        `data-missing`, with the command that makes demo data.
+    """
+    paths = [path for task in tasks for path in (task.input_data, task.reference_data) if path]
+    missing = [_shown(path, bundle) for path in paths if not path.is_file()]
+    if missing:
+        raise BundleError(
+            "data-missing",
+            f"{', '.join(missing)}: no such data in the bundle {bundle}. Make demo data with "
+            "`mimicry data demo`, or put your own zips there (see input_data/README.md).",
+        )
+
+
+def stage_task(plan: TaskPlan, staging: Path) -> str:
+    """Stage a task's programs below `staging` and return the task's fingerprint.
+
+    The fingerprint covers both programs as packed, both data sets and the time limit.
+    """
+    digest = hashlib.sha256(repr(plan.time_limit).encode())
+    for name, program in _programs(plan.task):
+        folder = staging / name
+        stage_program(program, folder, plan.settings)
+        for path in sorted(folder.rglob("*")):
+            if path.is_file():
+                digest.update(f"{path.relative_to(staging)}\0{sha256_file(path)}\n".encode())
+    for data in (plan.task.input_data, plan.task.reference_data):
+        digest.update((sha256_file(data) if data else "none").encode())
+    return digest.hexdigest()
+
+
+def run_task(
+    plan: TaskPlan,
+    submission: Path,
+    folder: Path,
+    staging: Path,
+    engine: Engine,
+    report: Callable[[str], None],
+) -> TaskRecord:
+    """Run one submission through one task: prediction, then scoring, whatever happened.
+
+    Parameters
+    ----------
+    plan : TaskPlan
+        The task; its programs have been staged below `staging` by `stage_task`.
+    submission : Path
+        The unpacked submission; left as it is.
+    folder : Path
+        New folder for ``prediction/``, ``scoring/`` and ``logs/``.
+    staging : Path
+        Work space on the same file system, removed by the caller.
+    engine : Engine
+        Where the programs run.
+    report : callable
+        Receives progress, line by line.
+    """
+    (folder / "logs").mkdir(parents=True)
+    notes: list[str] = []
+    ingestion = _predict(plan, submission, folder, staging, engine, report, notes)
+    prediction = folder / "prediction"
+    if (prediction / "metadata").exists():
+        return _failed(
+            _Problem(f"The platform would fail: {_PLANTED_METADATA}", "output-metadata", "bundle"),
+            ingestion,
+            None,
+            notes,
+        )
+    scoring = _score(plan, folder, staging, engine, report, ingestion)
+    result = platform_scores(folder / "scoring", plan.columns, plan.primary)
+    notes += result.notes
+    problem = _ingestion_problem(plan, folder, ingestion) or _scoring_problem(plan, folder, scoring)
+    if scoring.exit_code == 0 and result.failed is None and result.on_board and result.scores:
+        if problem is not None:
+            notes.append(f"ingestion failed ({problem.sentence}) and was scored all the same.")
+        return TaskRecord(
+            state=FINISHED,
+            exit_codes=_exit_codes(ingestion, scoring),
+            seconds=_seconds(ingestion, scoring),
+            scores=result.scores,
+            notes=tuple(notes),
+        )
+    if problem is None:
+        reason = result.failed or " ".join(result.notes) or "the scores file holds no column."
+        problem = _Problem(
+            f"The scoring program of task {plan.task.key} ended without usable scores: {reason}",
+            "no-scores",
+            "bundle",
+        )
+    return _failed(problem, ingestion, scoring, notes)
+
+
+def settle(folder: Path) -> list[str]:
+    """Leave only plain files and folders below `folder`, readable and writable by us.
+
+    Returns the relative paths of what was removed: links, pipes, sockets, devices.
+    """
+    removed: list[str] = []
+    waiting = [folder]
+    while waiting:
+        here = waiting.pop()
+        here.chmod(0o755)
+        for entry in sorted(here.iterdir()):
+            mode = entry.lstat().st_mode
+            if stat.S_ISDIR(mode):
+                waiting.append(entry)
+            elif stat.S_ISREG(mode):
+                entry.chmod(0o644)
+            else:
+                removed.append(entry.relative_to(folder).as_posix())
+                entry.unlink()
+    return removed
+
+
+def remove_tree(folder: Path) -> None:
+    """Remove `folder` with everything in it, whatever modes its folders have."""
+    if not folder.exists():
+        return
+    folder.chmod(0o755)
+    for here, folders, _ in os.walk(folder):
+        for name in folders:
+            path = Path(here) / name
+            if not path.is_symlink():
+                path.chmod(0o755)
+    shutil.rmtree(folder)
+
+
+def last_lines(path: Path, count: int, width: int = 300) -> list[str]:
+    """Return the last non-empty lines of a log, escape sequences made harmless."""
+    if path.is_symlink() or not path.is_file():
+        return []
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - TAIL_BYTES))
+        text = file.read(TAIL_BYTES).decode("utf-8", "replace")
+    lines = [line for line in text.splitlines() if line.strip()][-count:]
+    return [_indent(line) + one_line(line, width) for line in lines]
+
+
+def read_ingestion_state(prediction: Path) -> dict[str, object]:
+    """Return what ingestion left in ``ingestion.json``; empty where it cannot be read."""
+    path = prediction / "ingestion.json"
+    if path.is_symlink() or not path.is_file():
+        return {}
+    with path.open("rb") as file:
+        try:
+            data = json.loads(file.read(1024 * 1024))
+        except (ValueError, RecursionError):
+            return {}
+    return data if isinstance(data, dict) else {}
+
+
+def run_ingestion(
+    plan: TaskPlan,
+    program: Path,
+    submission: Path,
+    root: Path,
+    logs: Path,
+    engine: Engine,
+    report: Callable[[str], None],
+    *,
+    images: Path | None = None,
+) -> JobResult:
+    """Run a staged ingestion program over a task's input data, or over `images`.
+
+    The folders lie below ``root/app``; what ingestion wrote is in ``root/app/output``.
+    """
+    app = root / "app"
+    app.mkdir(parents=True, exist_ok=True)
+    shutil.copytree(program, app / "program")
+    shutil.copytree(submission, app / "ingested_program")
+    if images is not None:
+        shutil.copytree(images, app / "input_data")
+    elif plan.task.input_data is not None and not (app / "input_data").exists():
+        unpack_data(plan.task.input_data, app / "input_data")
+    for name in ("output", "data"):
+        (app / name).mkdir(exist_ok=True)
+    command = program_command(app / "program", "ingestion_program")
+    return _run(plan, root, command, "ingestion", logs, engine, report)
+
+
+def unpack_data(path: Path, folder: Path) -> None:
+    """Unpack an organiser's data set.
+
+    Raises
+    ------
+    BundleError
+        `data-zip` when it cannot be read.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            archive.extractall(folder)
+    except ZIP_FAULTS as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise
+        raise BundleError(
+            "data-zip",
+            f"{path.parent.name}/{path.name} cannot be unpacked ({error}). Make it anew.",
+        ) from error
+
+
+def _predict(
+    plan: TaskPlan,
+    submission: Path,
+    folder: Path,
+    staging: Path,
+    engine: Engine,
+    report: Callable[[str], None],
+    notes: list[str],
+) -> JobResult | None:
+    root = staging / "prediction"
+    app = root / "app"
+    (app / "output").mkdir(parents=True)
+    metadata = read_metadata(submission)
+    if metadata.name is None:
+        # The worker does so with every submission that has no metadata file.
+        shutil.copytree(submission, app / "output", dirs_exist_ok=True)
+    elif metadata.command is not None:
+        notes.append(
+            f"{metadata.name} has a command: the platform ran it as a program of its own first."
+        )
+        _run_submission(plan, submission, metadata.command, root, folder, staging, engine, report)
+    result = None
+    program = staging / "ingestion_program"
+    if program.is_dir():
+        report(f"  ingestion (limit {plan.hard_limit - GRACE:g} s)")
+        result = run_ingestion(plan, program, submission, root, folder / "logs", engine, report)
+        report(f"  ingestion ended with exit code {result.exit_code} after {result.seconds:.1f} s")
+    removed = settle(app / "output")
+    if removed:
+        notes.append(
+            f"{len(removed)} links or special files in the prediction output were left out "
+            f"({one_line(removed[0], 100)})."
+        )
+    shutil.move(app / "output", folder / "prediction")
+    remove_tree(root)
+    return result
+
+
+def _run_submission(
+    plan: TaskPlan,
+    submission: Path,
+    command: str,
+    prediction: Path,
+    folder: Path,
+    staging: Path,
+    engine: Engine,
+    report: Callable[[str], None],
+) -> None:
+    root = staging / "submission_program"
+    app = root / "app"
+    app.mkdir(parents=True)
+    shutil.copytree(submission, app / "program")
+    if plan.task.input_data is not None:
+        unpack_data(plan.task.input_data, prediction / "app" / "input_data")
+        (app / "input_data").symlink_to(prediction / "app" / "input_data")
+    (app / "output").symlink_to(prediction / "app" / "output")
+    (app / "data").mkdir()
+    report("  the submission's own command")
+    _run(plan, root, command, "submission", folder / "logs", engine, report)
+    remove_tree(root)
+
+
+def _score(
+    plan: TaskPlan,
+    folder: Path,
+    staging: Path,
+    engine: Engine,
+    report: Callable[[str], None],
+    ingestion: JobResult | None,
+) -> JobResult:
+    root = staging / "scoring"
+    app = root / "app"
+    for name in ("input", "output", "shared", "data"):
+        (app / name).mkdir(parents=True)
+    shutil.move(staging / "scoring_program", app / "program")
+    shutil.copytree(folder / "prediction", app / "input" / "res")
+    elapsed = ingestion.seconds if ingestion else None
+    status = {
+        "exitCode": None,
+        "elapsedTime": elapsed,
+        "ingestionExitCode": ingestion.exit_code if ingestion else None,
+        "ingestionElapsedTime": elapsed,
+    }
+    (app / "input" / "res" / "metadata").write_text(yaml.safe_dump(status), encoding="utf-8")
+    if plan.task.reference_data is not None:
+        unpack_data(plan.task.reference_data, app / "input" / "ref")
+    report("  scoring")
+    command = program_command(app / "program", plan.task.scoring_program.name)
+    result = _run(plan, root, command, "scoring", folder / "logs", engine, report)
+    settle(app / "output")
+    shutil.move(app / "output", folder / "scoring")
+    remove_tree(root)
+    return result
+
+
+def _run(
+    plan: TaskPlan,
+    root: Path,
+    command: str,
+    kind: Kind,
+    logs: Path,
+    engine: Engine,
+    report: Callable[[str], None],
+) -> JobResult:
+    limit = {} if plan.time_limit is None else {LIMIT_VARIABLE: f"{plan.time_limit:g}"}
+    job = Job(
+        root=root,
+        command=command,
+        kind=kind,
+        stdout=logs / f"{kind}.stdout.txt",
+        stderr=logs / f"{kind}.stderr.txt",
+        seconds=plan.hard_limit,
+        environment=limit,
+        echo=lambda line: report(f"    {one_line(line, 400)}"),
+    )
+    return run_job(engine, job)
+
+
+def _ingestion_problem(plan: TaskPlan, folder: Path, result: JobResult | None) -> _Problem | None:
+    if result is None:
+        return None
+    state = read_ingestion_state(folder / "prediction")
+    if state.get("state") == "failed":
+        kind, code = str(state.get("error_kind")), str(state.get("error_code"))
+        return _Problem(
+            one_line(str(state.get("error"))),
+            code if re.fullmatch(r"[a-z0-9-]{1,60}", code) else "ingestion-failed",
+            kind if kind in {"submission", "bundle"} else "bug",
+        )
+    if result.timed_out:
+        return _Problem(
+            f"Ingestion was ended by force after {result.seconds:.0f} s, "
+            f"{GRACE:g} s over its limit; the platform may wait longer or not at all.",
+            "hard-time-limit",
+            "submission",
+        )
+    return _exit_problem("ingestion", folder, result)
+
+
+def _scoring_problem(plan: TaskPlan, folder: Path, result: JobResult) -> _Problem | None:
+    if result.timed_out:
+        return _Problem(
+            f"Scoring of task {plan.task.key} was ended by force after {result.seconds:.0f} s.",
+            "hard-time-limit",
+            "bundle",
+        )
+    return _exit_problem("scoring", folder, result)
+
+
+def _exit_problem(step: str, folder: Path, result: JobResult) -> _Problem | None:
+    if result.exit_code == 0:
+        return None
+    said = last_lines(folder / "logs" / f"{step}.stderr.txt", 1, 2000)
+    sentence = said[0].strip() if said else f"{step} ended with exit code {result.exit_code}."
+    match = _CODE.match(sentence)
+    kind = {3: "submission", 4: "bundle"}.get(result.exit_code, "bug")
+    if match:
+        return _Problem(match["sentence"], match["code"], kind)
+    return _Problem(
+        f"{step} ended with exit code {result.exit_code}: {sentence}" if said else sentence,
+        f"{step}-exit",
+        kind,
+    )
+
+
+def _failed(
+    problem: _Problem, ingestion: JobResult | None, scoring: JobResult | None, notes: list[str]
+) -> TaskRecord:
+    return TaskRecord(
+        state=FAILED,
+        exit_codes=_exit_codes(ingestion, scoring),
+        seconds=_seconds(ingestion, scoring),
+        error=problem.sentence,
+        error_code=problem.code,
+        error_kind=problem.kind,
+        notes=tuple(notes),
+    )
+
+
+def _exit_codes(ingestion: JobResult | None, scoring: JobResult | None) -> dict[str, int | None]:
+    return {
+        "ingestion": ingestion.exit_code if ingestion else None,
+        "scoring": scoring.exit_code if scoring else None,
+    }
+
+
+def _seconds(ingestion: JobResult | None, scoring: JobResult | None) -> dict[str, float | None]:
+    return {
+        "ingestion": round(ingestion.seconds, 3) if ingestion else None,
+        "scoring": round(scoring.seconds, 3) if scoring else None,
+    }
+
+
+def _indent(line: str) -> str:
+    return " " * min(len(line) - len(line.lstrip(" ")), 40)
+
+
+def _programs(task: Task) -> list[tuple[str, Path]]:
+    programs = [("scoring_program", task.scoring_program)]
+    if task.ingestion_program is not None:
+        programs.append(("ingestion_program", task.ingestion_program))
+    return programs
+
+
+def _shown(path: Path, bundle: Path) -> str:
+    return path.relative_to(bundle).as_posix() if path.is_relative_to(bundle) else str(path)

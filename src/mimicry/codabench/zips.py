@@ -1,0 +1,119 @@
+"""Zips with the same bytes for the same content, and a second look at each."""
+
+import os
+import secrets
+import shutil
+import stat
+import zipfile
+from collections.abc import Callable, Mapping
+from pathlib import Path, PurePosixPath
+
+from mimicry.errors import BundleError
+from mimicry.files import is_clutter
+
+Content = bytes | Path
+
+_EPOCH = (1980, 1, 1, 0, 0, 0)
+_MODE = stat.S_IFREG | 0o644
+_UNIX = 3
+
+
+def is_left_out(name: str) -> bool:
+    """Tell whether a path is never packed: clutter, dot files and compiled Python."""
+    parts = PurePosixPath(name).parts
+    return is_clutter(name) or "__pycache__" in parts or name.endswith((".pyc", ".pyo"))
+
+
+def folder_members(folder: Path) -> tuple[dict[str, Path], list[str]]:
+    """List the files below `folder` that are packed, and the links that lead out of it.
+
+    Links are followed as long as they stay inside; links to folders are not walked.
+
+    Returns
+    -------
+    members : dict
+        Path relative to `folder` with ``/`` -> file, sorted.
+    refused : list of str
+        Relative paths of links that leave the folder, are broken or lead to folders,
+        and of everything that is no plain file.
+    """
+    root = folder.resolve()
+    members: dict[str, Path] = {}
+    refused: list[str] = []
+    for path in sorted(folder.rglob("*")):
+        name = path.relative_to(folder).as_posix()
+        if is_left_out(name) or (path.is_dir() and not path.is_symlink()):
+            continue
+        target = path.resolve()
+        if target.is_file() and target.is_relative_to(root):
+            members[name] = path
+        else:
+            refused.append(name)
+    return dict(sorted(members.items())), refused
+
+
+def write_zip(
+    output: Path,
+    members: Mapping[str, Content],
+    *,
+    compress: bool,
+    check: Callable[[zipfile.ZipFile], None],
+) -> None:
+    """Write `members` to `output`, which appears only when it has been read back.
+
+    The bytes depend on names and contents alone: members are sorted, dated
+    1980-01-01, readable by all and executable by nobody.
+
+    Parameters
+    ----------
+    output : Path
+        The zip; its folder is made when missing, an existing file is replaced.
+    members : mapping
+        Name inside the zip -> bytes, or the file that holds them.
+    compress : bool
+        Deflate. Without it the bytes do not even depend on the version of zlib.
+    check : callable
+        Looks at the reopened zip and raises; then nothing is left at `output`.
+
+    Raises
+    ------
+    BundleError
+        `zip-broken` when the written file does not read back as it was meant.
+    """
+    output.parent.mkdir(parents=True, exist_ok=True)
+    temporary = output.with_name(f".{output.name}.{secrets.token_hex(6)}.tmp")
+    descriptor = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o644)
+    try:
+        with os.fdopen(descriptor, "w+b") as file:
+            with zipfile.ZipFile(file, "w") as archive:
+                for name in sorted(members):
+                    _add(archive, name, members[name], compress=compress)
+            file.flush()
+            os.fsync(file.fileno())
+        with zipfile.ZipFile(temporary) as archive:
+            damaged = archive.testzip()
+            if damaged is not None or sorted(archive.namelist()) != sorted(members):
+                raise BundleError(
+                    "zip-broken",
+                    f"{output.name} did not read back as written ({damaged or 'other members'}); "
+                    "check the disk and pack again.",
+                )
+            check(archive)
+        temporary.replace(output)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def _add(archive: zipfile.ZipFile, name: str, content: Content, *, compress: bool) -> None:
+    info = zipfile.ZipInfo(name, _EPOCH)
+    info.create_system = _UNIX
+    info.external_attr = _MODE << 16
+    info.compress_type = zipfile.ZIP_DEFLATED if compress else zipfile.ZIP_STORED
+    if isinstance(content, bytes):
+        archive.writestr(info, content)
+        return
+    with content.open("rb") as source:
+        info.file_size = os.fstat(source.fileno()).st_size
+        with archive.open(info, "w") as target:
+            shutil.copyfileobj(source, target, 1 << 20)

@@ -1,0 +1,1 @@
+"""The commands of ``mimicry``; each imports what it needs only when it runs."""

@@ -1,0 +1,66 @@
+"""``mimicry demo``: the whole challenge on this machine, from nothing to the board."""
+
+from pathlib import Path
+
+import click
+
+from mimicry.commands.board import show_boards
+from mimicry.commands.options import bundle_option, engine_option, find
+from mimicry.commands.run import run_and_show
+
+BASELINE = "baselines/color_pattern_code_submission"
+COMPETITIONS = ("two-task", "hybrid")
+PHASES = ("development", "final")
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  mimicry demo
+  mimicry demo --engine subprocess"""
+)
+@engine_option
+@bundle_option
+def demo(engine: str, bundle: Path | None) -> int:
+    """Make demo data, check and run the baseline, show the boards.
+
+    Everything lands in the bundle: input_data/, reference_data/, demo_data/, runs/demo/.
+    The second time, what is there is kept.
+    """
+    from mimicry.codabench.submission_check import check_submission
+    from mimicry.demo.build import build_demo
+    from mimicry.errors import one_line
+    from mimicry.ingestion.requirements import read_allowed
+
+    root = find(bundle)
+    baseline = root / BASELINE
+    _heading(1, "Demo data", "mimicry data demo")
+    build_demo(root, report=click.echo)
+    _heading(2, "Check the baseline", f"mimicry check {BASELINE}")
+    allowed = read_allowed(root / "ingestion_program" / "allowed_packages.txt")
+    report = check_submission(baseline, allowed)
+    for finding in report.findings:
+        click.echo(f"{finding.level:7} {one_line(finding.sentence)} [{finding.code}]")
+    click.echo(report.summary)
+    if report.exit_code:
+        return report.exit_code
+    codes = []
+    runs = root / "runs" / "demo"
+    steps = [(id, phase) for phase in PHASES for id in COMPETITIONS]
+    for number, (id, phase) in enumerate(steps, 3):
+        _heading(
+            number,
+            f"Run it: {id}, {phase}",
+            f"mimicry run {BASELINE} --competition {id} --phase {phase}",
+        )
+        output = runs / id / phase / baseline.name
+        codes.append(
+            run_and_show(baseline, id, None, phase, engine, output, None, None, root, True)
+        )
+    _heading(3 + len(steps), "The boards", "mimicry board runs/demo")
+    show_boards((runs,), None, None, root)
+    return next((code for code in (1, 4, 3) if code in codes), 0)
+
+
+def _heading(number: int, title: str, command: str) -> None:
+    click.echo(f"\n{number}. {title}\n   $ {command}\n")

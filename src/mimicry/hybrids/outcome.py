@@ -1,0 +1,165 @@
+"""What ingestion left for scoring: whether it finished, and what it vouches for."""
+
+import hashlib
+import json
+import math
+import re
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from mimicry.errors import BundleError, MimicryError, SubmissionError
+from mimicry.hybrids.predictions import FILE_NAME
+from mimicry.hybrids.tables import MAX_TABLE_BYTES, UnusableFile, read_regular_file
+
+RECORD_NAME = "ingestion.json"
+MAX_RECORD_BYTES = 1024 * 1024
+_ERROR_KINDS: dict[str, type[MimicryError]] = {
+    "submission": SubmissionError,
+    "bundle": BundleError,
+    "bug": MimicryError,
+}
+_CODE = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*", re.ASCII)
+_SHA256 = re.compile(r"[0-9a-f]{64}", re.ASCII)
+_WORKER_EXIT_CODE = re.compile(rb"^ingestionExitCode:[ \t]*([^\s#]+)", re.MULTILINE)
+
+
+class Outcome(NamedTuple):
+    """A finished ingestion.
+
+    Attributes
+    ----------
+    predictions : bytes
+        The content of its predictions file, whose SHA-256 is the recorded one.
+    seconds : float or None
+        How long ingestion took, if it says so in a usable way.
+    """
+
+    predictions: bytes
+    seconds: float | None
+
+
+def read_outcome(folder: Path) -> Outcome:
+    """Read what a finished ingestion vouches for; refuse everything else.
+
+    Parameters
+    ----------
+    folder : Path
+        The prediction step's output (``/app/input/res`` on the platform). Any
+        file in it may be the participant's own.
+
+    Raises
+    ------
+    MimicryError
+        When ingestion failed: the same kind, code and sentence that it recorded.
+    SubmissionError
+        ``ingestion-unfinished`` without a record of the end,
+        ``ingestion-record-broken`` when the record cannot be read,
+        ``predictions-missing`` and ``predictions-changed`` when the predictions
+        are not there or not those that ingestion wrote.
+    BundleError
+        ``ingestion-exit-code`` when the platform's own record contradicts it.
+    """
+    record = _read_record(folder / RECORD_NAME)
+    state = record.get("state")
+    if state == "failed":
+        raise _recorded_error(record)
+    if state == "running":
+        raise _unfinished("ingestion.json still says running")
+    digest = record.get("predictions_sha256")
+    if state != "finished" or not isinstance(digest, str) or not _SHA256.fullmatch(digest):
+        raise _broken("lacks a known state or the predictions' SHA-256")
+    _check_worker_record(folder / "metadata")
+    try:
+        data = read_regular_file(folder / FILE_NAME, MAX_TABLE_BYTES)
+    except UnusableFile as fault:
+        raise SubmissionError(
+            "predictions-missing",
+            f"Ingestion finished, but {FILE_NAME} {fault}. Nothing but ingestion may write in the "
+            "output folder; submit again, and tell the organisers if it happens twice.",
+        ) from None
+    if hashlib.sha256(data).hexdigest() != digest:
+        raise SubmissionError(
+            "predictions-changed",
+            f"{FILE_NAME} is not the file that ingestion wrote (its SHA-256 differs), so it is not "
+            "graded. Nothing but ingestion may write it; submit again, and tell the organisers "
+            "if it happens twice.",
+        )
+    return Outcome(data, _seconds(record.get("seconds")))
+
+
+def _read_record(path: Path) -> dict[str, Any]:
+    try:
+        data = read_regular_file(path, MAX_RECORD_BYTES)
+    except UnusableFile as fault:
+        if str(fault) == "is missing":
+            raise _unfinished("there is no ingestion.json") from None
+        raise _broken(str(fault)) from None
+    try:
+        record = json.loads(data)
+    except (ValueError, RecursionError):
+        raise _broken("is not JSON") from None
+    if not isinstance(record, dict):
+        raise _broken("is not a JSON object")
+    return record
+
+
+def _recorded_error(record: dict[str, Any]) -> MimicryError:
+    kind, code, sentence = (record.get(key) for key in ("error_kind", "error_code", "error"))
+    if (
+        not isinstance(kind, str)
+        or kind not in _ERROR_KINDS
+        or not isinstance(code, str)
+        or len(code) > 64
+        or not _CODE.fullmatch(code)
+        or not isinstance(sentence, str)
+        or not sentence.strip()
+    ):
+        return _broken("says failed without a known kind, code and sentence")
+    return _ERROR_KINDS[kind](code, sentence)
+
+
+def _check_worker_record(path: Path) -> None:
+    """Refuse a finished record when the platform says that ingestion did not end well.
+
+    A submission's files can reach this folder without ingestion having run at
+    all. The platform's worker writes `path` itself; dry runs have none.
+    """
+    try:
+        data = read_regular_file(path, MAX_RECORD_BYTES)
+    except UnusableFile:
+        return
+    found = _WORKER_EXIT_CODE.search(data)
+    if found and found[1] != b"0":
+        raise BundleError(
+            "ingestion-exit-code",
+            "The platform says that ingestion did not end with exit code 0, yet ingestion.json "
+            "says finished, so these predictions are not graded. Submit again; if it happens "
+            "twice, the organisers should look at the worker and the container image.",
+        )
+
+
+def _seconds(value: object) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    try:
+        seconds = float(value)
+    except OverflowError:
+        return None
+    return seconds if math.isfinite(seconds) and seconds >= 0 else None
+
+
+def _unfinished(finding: str) -> SubmissionError:
+    return SubmissionError(
+        "ingestion-unfinished",
+        f"Ingestion did not finish ({finding}), so there are no predictions to grade. Usually it "
+        "was ended by the time limit or for lack of memory: make the model faster or smaller, "
+        "or predict in smaller batches.",
+    )
+
+
+def _broken(finding: str) -> SubmissionError:
+    return SubmissionError(
+        "ingestion-record-broken",
+        f"The record that ingestion leaves is unusable (ingestion.json {finding}), so nothing is "
+        "graded. Submit again; if it happens twice, tell the organisers.",
+    )

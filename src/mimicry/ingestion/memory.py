@@ -1,0 +1,32 @@
+"""What the kernel says about memory."""
+
+import resource
+from contextlib import suppress
+from pathlib import Path
+
+_COUNTERS = (
+    Path("/sys/fs/cgroup/memory.events"),
+    Path("/sys/fs/cgroup/memory/memory.oom_control"),
+    Path("/proc/vmstat"),
+)
+
+
+def out_of_memory_kills() -> int:
+    """Return how many out-of-memory kills the kernel has counted, as far as can be read.
+
+    In a container its own counter (cgroup version 2 or 1), and the machine's.
+    Only a difference between two calls means anything.
+    """
+    total = 0
+    for path in _COUNTERS:
+        with suppress(OSError, ValueError):
+            for line in path.read_text(encoding="ascii").splitlines():
+                name, _, value = line.partition(" ")
+                if name == "oom_kill":
+                    total += int(value)
+    return total
+
+
+def peak_of_ended_children() -> int:
+    """Return the largest resident memory, in bytes, of any child that has been reaped."""
+    return resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024

@@ -1,0 +1,116 @@
+"""Installing what a submission is allowed to ask for and the container lacks.
+
+The packages go into an environment of their own that lies over the running one,
+so that nothing of the container, or of the machine of a dry run, is changed.
+"""
+
+import os
+import subprocess
+import sys
+import sysconfig
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from mimicry.errors import BundleError, SubmissionError, one_line
+
+WHEELS_VARIABLE = "MIMICRY_WHEELS"
+WHEELS_FOLDER = "wheels"
+# Where an organiser's own worker can hold them; see the platform's documentation.
+WORKER_WHEELS = Path("/app/data/wheels")
+
+
+def find_wheels(program: Path, environment: Mapping[str, str] = os.environ) -> Path | None:
+    """Return the folder of offline wheels, if the organiser has given one.
+
+    ``MIMICRY_WHEELS`` comes first, then ``wheels/`` in the program's folder, then
+    ``/app/data/wheels``.
+
+    Raises
+    ------
+    BundleError
+        ``wheels-folder``: the variable names no folder.
+    """
+    named = environment.get(WHEELS_VARIABLE)
+    if named:
+        if not Path(named).is_dir():
+            raise BundleError("wheels-folder", f"{WHEELS_VARIABLE}={named} is not a folder.")
+        return Path(named)
+    for folder in (program / WHEELS_FOLDER, WORKER_WHEELS):
+        if folder.is_dir():
+            return folder
+    return None
+
+
+def install(
+    missing: Sequence[str], allowed_file: Path, scratch: Path, wheels: Path | None, timeout: float
+) -> list[str]:
+    """Install requirements in one call of pip and return the folders to search for modules.
+
+    Parameters
+    ----------
+    missing : sequence of str
+        As `mimicry.ingestion.requirements.check_requirements` returns it.
+    allowed_file : Path
+        Binds the versions of what the requirements pull in, too.
+    scratch : Path
+        A private folder; the environment is made inside.
+    wheels : Path or None
+        Where given, pip looks there and nowhere else.
+    timeout : float
+        Seconds.
+
+    Returns
+    -------
+    list of str
+        To go before the container's own module path.
+
+    Raises
+    ------
+    SubmissionError
+        ``requirements-install``: pip could not, with its last word on the matter.
+    """
+    home = scratch / "environment"
+    _run([sys.executable, "-m", "venv", "--without-pip", str(home)], timeout, "venv")
+    variables = {"base": str(home), "platbase": str(home)}
+    library = Path(sysconfig.get_path("purelib", "venv", variables))
+    library.mkdir(parents=True, exist_ok=True)
+    # pip sees the container's packages through this, and leaves them alone: they
+    # lie outside the environment that it works in.
+    base = [path for path in sys.path if Path(path).name in {"site-packages", "dist-packages"}]
+    (library / "container.pth").write_text("".join(f"{path}\n" for path in base), encoding="utf-8")
+    source = ["--no-index", "--find-links", str(wheels)] if wheels is not None else []
+    command = [
+        *(str(home / "bin" / "python"), "-m", "pip", "install", "--quiet", "--no-input"),
+        *("--disable-pip-version-check", "--no-warn-script-location", "--no-cache-dir"),
+        # Building from source would run a package's code with the program's rights.
+        *("--only-binary", ":all:", "--constraint", str(allowed_file), *source, *missing),
+    ]
+    _run(command, timeout, ", ".join(missing))
+    return [str(library)]
+
+
+def _run(command: list[str], timeout: float, what: str) -> None:
+    try:
+        done = subprocess.run(
+            command,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=timeout,
+            check=False,
+            stdin=subprocess.DEVNULL,
+        )
+    except subprocess.TimeoutExpired:
+        raise SubmissionError(
+            "requirements-install",
+            f"requirements.txt: installing {what} took longer than {timeout:.0f} s. "
+            "Ask for packages that the container has.",
+        ) from None
+    if done.returncode != 0:
+        errors = [line for line in done.stderr.splitlines() if line.startswith("ERROR")]
+        reason = one_line((errors or done.stderr.splitlines() or ["no reason given"])[-1], 300)
+        raise SubmissionError(
+            "requirements-install",
+            f"requirements.txt: {what} cannot be installed here ({reason}). "
+            "Ask for packages that the container has, or ask the organisers to add them.",
+        )

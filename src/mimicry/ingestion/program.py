@@ -1,0 +1,270 @@
+"""The ingestion program: from four folders to predictions, or one sentence why not."""
+
+import argparse
+import platform
+import signal
+import sys
+import tempfile
+import time
+import traceback
+from collections.abc import Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import mimicry
+from mimicry.errors import (
+    BUG_SENTENCE,
+    EXIT_DONE,
+    EXIT_USAGE,
+    BundleError,
+    MimicryError,
+    one_line,
+)
+from mimicry.files import write_atomically
+from mimicry.ingestion import overlay, requirements, supervisor
+from mimicry.ingestion.images import list_images
+from mimicry.ingestion.outcome import (
+    BUG_FILE,
+    LOG_FILE,
+    Outcome,
+    empty_folder,
+    remove_tree,
+    write_outcome,
+    write_predictions,
+)
+from mimicry.ingestion.participant_log import ParticipantLog
+from mimicry.ingestion.processes import become_subreaper, end_descendants
+from mimicry.ingestion.settings import read_time_limit
+from mimicry.ingestion.submission import find_model
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ALLOWED_FILE = "allowed_packages.txt"
+_EXAMPLES = """\
+The four folders default to the platform's own, so that it runs there without any.
+
+examples:
+  python3 ingestion.py
+  python3 ingestion.py input_data output ingestion_program my_submission
+  MIMICRY_TIME_LIMIT=60 python3 ingestion.py input_data output ingestion_program my_submission
+
+environment:
+  MIMICRY_TIME_LIMIT  seconds, instead of the phase's limit (dry runs)
+  MIMICRY_WHEELS      folder of wheels for requirements that are not installed
+
+exit codes: 0 done, 1 a bug of this program, 2 wrong usage,
+            3 the submission's fault, 4 the organiser's fault
+"""
+
+
+class Folders(argparse.Namespace):
+    """The four folders of a run."""
+
+    input: Path
+    output: Path
+    program: Path
+    submission: Path
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run the ingestion program.
+
+    The output folder is emptied first. It ends up with ``ingestion.json`` in any
+    case, ``predictions.csv`` if and only if every image got a finite score, and
+    ``participant.log``, which is meant for the organiser.
+
+    Parameters
+    ----------
+    arguments : sequence of str
+        INPUT_DIR OUTPUT_DIR PROGRAM_DIR SUBMISSION_DIR, each optional.
+
+    Returns
+    -------
+    int
+        Exit code: 0, 1, 2, 3 or 4.
+    """
+    started = time.monotonic()
+    folders = _parse(arguments)
+    clash = _clash(folders)
+    if clash:
+        print(f"ingestion.py: error: {clash}", file=sys.stderr)
+        return EXIT_USAGE
+    try:
+        return _run(folders, started)
+    except MimicryError as error:
+        # The output folder itself could not be used: there is nowhere else to say it.
+        print(error, file=sys.stderr)
+        return error.exit_code
+
+
+def _parse(arguments: Sequence[str]) -> Folders:
+    parser = argparse.ArgumentParser(
+        prog="ingestion.py",
+        description="Run a submission's model over the input images and write its predictions.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    for name, default, text in (
+        ("input", "/app/input_data", "folder of images"),
+        ("output", "/app/output", "folder for the predictions; it is emptied first"),
+        ("program", "/app/program", "the ingestion program's own folder"),
+        ("submission", "/app/ingested_program", "the unpacked submission"),
+    ):
+        metavar = f"{name.upper()}_DIR"
+        parser.add_argument(
+            name, nargs="?", type=Path, default=Path(default), metavar=metavar,
+            help=f"{text} (default: {default})",
+        )  # fmt: skip
+    return parser.parse_args(arguments, namespace=Folders())
+
+
+def _clash(folders: Folders) -> str | None:
+    """Refuse an output folder whose emptying would take something else along."""
+    output = folders.output.resolve()
+    for name in ("input", "program", "submission"):
+        other = getattr(folders, name).resolve()
+        if not other.is_dir():
+            return f"{name.upper()}_DIR is not a folder: {other}"
+        if output == other or output in other.parents or other in output.parents:
+            return f"OUTPUT_DIR is emptied first, so it must lie apart from {name.upper()}_DIR"
+    if output in {Path("/"), Path.home()}:
+        return f"OUTPUT_DIR is emptied first; {output} is no place for that"
+    return None
+
+
+def _run(folders: Folders, started: float) -> int:
+    # The platform has put files of the submission here; a prediction among them
+    # must never be taken for ours.
+    empty_folder(folders.output)
+    images = 0
+    state: supervisor.RunState | None = None
+    write_outcome(folders.output, Outcome("running", versions=_versions()))
+    failure: MimicryError | None = None
+    scores: dict[str, float] = {}
+    log = ParticipantLog(folders.output / LOG_FILE)
+    try:
+        with _interruptible(), _private_folder() as scratch:
+            become_subreaper()
+            limit = read_time_limit(folders.program)
+            found = list_images(folders.input)
+            images = len(found)
+            print(
+                f"Mimicry {mimicry.__version__} ingestion: {images:,} images, time limit "
+                f"{limit.seconds:g} s ({limit.source}), model stopped at {limit.deadline:g} s, "
+                f"{supervisor.decoding_threads()} decoding threads",
+                flush=True,
+            )
+            model = find_model(folders.submission.resolve())
+            if model.wrapper is not None:
+                print(
+                    f"model.py is in the folder {one_line(model.wrapper, 80)!r}, not at the "
+                    "submission's root; using that folder",
+                    flush=True,
+                )
+            state = supervisor.RunState(supervisor.shuffled(found), started, limit)
+            extra = _install(folders, model.folder, scratch, state.left)
+            scores = supervisor.run_model(model.folder, extra, state, scratch, log)
+    except MimicryError as error:
+        failure = error
+    except BaseException:
+        write_atomically(folders.output / BUG_FILE, traceback.format_exc())
+        failure = MimicryError("bug", BUG_SENTENCE)
+    finally:
+        end_descendants()
+        kept = {BUG_FILE} if failure is not None and failure.kind == "bug" else set()
+        if log.finish():
+            kept.add(LOG_FILE)
+        # Whatever a model has left here goes; then the result is written, last.
+        empty_folder(folders.output, kept)
+    return _conclude(folders, images, state, scores, failure, time.monotonic() - started)
+
+
+def _install(folders: Folders, model: Path, scratch: Path, seconds: float) -> list[str]:
+    allowed_file = folders.program / ALLOWED_FILE
+    text = requirements.read_requirements(model)
+    if not text.strip():
+        return []
+    allowed = requirements.read_allowed(allowed_file)
+    missing = requirements.check_requirements(text, allowed)
+    if not missing:
+        return []
+    wheels = overlay.find_wheels(folders.program)
+    source = f"from {wheels.name}/" if wheels is not None else "from the package index"
+    print(f"installing {source}: {', '.join(missing)}", flush=True)
+    return overlay.install(missing, allowed_file, scratch, wheels, seconds)
+
+
+def _conclude(
+    folders: Folders,
+    images: int,
+    state: supervisor.RunState | None,
+    scores: dict[str, float],
+    failure: MimicryError | None,
+    seconds: float,
+) -> int:
+    predicted = len(state.scores) if state is not None else 0
+    outcome = Outcome(
+        "finished",
+        images=images,
+        predicted=predicted,
+        seconds=round(seconds, 3),
+        versions=_versions(),
+    )
+    if failure is None:
+        digest = write_predictions(folders.output, scores)
+        write_outcome(folders.output, replace(outcome, predictions_sha256=digest))
+        print(f"finished: {predicted:,} predictions in {seconds:.1f} s", flush=True)
+        return EXIT_DONE
+    failed = replace(
+        outcome,
+        state="failed",
+        error_kind=failure.kind,
+        error_code=failure.code,
+        error=failure.sentence,
+    )
+    write_outcome(folders.output, failed)
+    print(failure, file=sys.stderr, flush=True)
+    return failure.exit_code
+
+
+@contextmanager
+def _private_folder() -> "Iterator[Path]":
+    folder = Path(tempfile.mkdtemp(prefix="mimicry-"))
+    try:
+        yield folder
+    finally:
+        remove_tree(folder)
+
+
+@contextmanager
+def _interruptible() -> "Iterator[None]":
+    """Let a request to end (Ctrl-C, SIGTERM) still write a truthful outcome."""
+
+    def interrupt(number: int, frame: object) -> None:
+        raise BundleError(
+            "interrupted",
+            f"the run was ended from outside by {signal.Signals(number).name}. Run it again.",
+        )
+
+    before = {
+        number: signal.signal(number, interrupt) for number in (signal.SIGTERM, signal.SIGINT)
+    }
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _versions() -> dict[str, str]:
+    versions = {"mimicry": mimicry.__version__, "python": platform.python_version()}
+    for name in ("pillow", "numpy"):
+        try:
+            versions[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            versions[name] = "not installed"
+    return versions

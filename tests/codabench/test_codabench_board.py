@@ -1,0 +1,246 @@
+"""The board ranks, keeps and shows as the platform does."""
+
+import csv
+import io
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mimicry.codabench.board import Entry, apply_rule, find_runs, make_board, rank
+from mimicry.codabench.board_text import board_csv, board_json, board_table
+from mimicry.codabench.competition import Column, Competition, Leaderboard, load_competition
+from mimicry.codabench.records import RunRecord, TaskRecord, read_run, write_run
+from mimicry.errors import BundleError
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def column(key: str, index: int, sorting: str = "desc", *, hidden: bool = False) -> Column:
+    return Column(key.title(), key, index, sorting, 4, hidden)
+
+
+def leaderboard(
+    *columns: Column, rule: str = "Force_Latest_Multiple", primary: int = 0
+) -> Leaderboard:
+    return Leaderboard("Results", "results", rule, primary, columns)
+
+
+def entry(name: str, when: int = 0, participant: str = "", **tasks: dict[str, float]) -> Entry:
+    return Entry(participant or name, name, f"runs/{name}", f"2026-11-01T00:00:{when:02}", tasks)
+
+
+def names(entries: list[Entry]) -> list[str]:
+    return [one.submission for one in entries]
+
+
+def test_primary_then_the_other_visible_columns_then_age() -> None:
+    board = leaderboard(column("b", 1, "asc"), column("a", 0), column("c", 2, hidden=True))
+    entries = [
+        entry("young", 5, t={"a": 0.5, "b": 1.0, "c": 9.0}),
+        entry("old", 1, t={"a": 0.5, "b": 1.0, "c": 1.0}),
+        entry("low-b", 9, t={"a": 0.5, "b": 0.5, "c": 0.0}),
+        entry("top", 9, t={"a": 0.6, "b": 7.0, "c": 0.0}),
+    ]
+    assert names(rank(entries, board)) == ["top", "low-b", "old", "young"]
+
+
+def test_a_hidden_primary_column_still_ranks() -> None:
+    board = leaderboard(column("a", 0), column("secret", 1, hidden=True), primary=1)
+    entries = [entry("x", t={"a": 0.9, "secret": 0.1}), entry("y", t={"a": 0.1, "secret": 0.9})]
+    assert names(rank(entries, board)) == ["y", "x"]
+
+
+def test_ranking_uses_values_that_are_not_rounded() -> None:
+    board = leaderboard(column("a", 0))
+    assert names(
+        rank([entry("x", 1, t={"a": 0.50001}), entry("y", 2, t={"a": 0.50002})], board)
+    ) == [
+        "y",
+        "x",
+    ]
+
+
+@pytest.mark.parametrize(("sorting", "first"), [("desc", "empty"), ("asc", "real")])
+def test_a_missing_value_ranks_first_where_higher_is_better(sorting: str, first: str) -> None:
+    board = leaderboard(column("a", 0, sorting))
+    ranked = rank([entry("real", 1, t={"a": 0.9}), entry("empty", 2, t={})], board)
+    assert names(ranked)[0] == first
+
+
+def test_several_tasks_rank_by_the_best_single_one() -> None:
+    # As seen on the platform: (0.9, 0.1) beats (0.6, 0.6), one task at 0.95 beats both.
+    board = leaderboard(column("score", 0))
+    entries = [
+        entry("even", 1, A={"score": 0.6}, mimic={"score": 0.6}),
+        entry("odd", 2, A={"score": 0.9}, mimic={"score": 0.1}),
+        entry("single", 3, A={"score": 0.95}),
+    ]
+    assert names(rank(entries, board)) == ["single", "odd", "even"]
+
+
+def own(rule: str, sorting: str = "desc") -> list[Entry]:
+    board = leaderboard(column("score", 0, sorting), rule=rule)
+    entries = [
+        entry("late", 3, "ann", A={"score": 0.2}, mimic={"score": 0.3}),
+        entry("best", 1, "ann", A={"score": 0.4}, mimic={"score": 0.4}),
+        entry("peak", 2, "ann", A={"score": 0.6}, mimic={"score": 0.1}),
+        entry("other", 1, "bob", A={"score": 0.1}),
+    ]
+    return apply_rule(entries, board)
+
+
+@pytest.mark.parametrize(
+    ("rule", "kept"),
+    [
+        ("Add", ["late", "other"]),
+        ("Add_And_Delete", ["late", "other"]),
+        ("Add_And_Delete_Multiple", ["best", "peak", "late", "other"]),
+        ("Force_Last", ["late", "other"]),
+        ("Force_Latest_Multiple", ["best", "peak", "late", "other"]),
+        ("Force_Best", ["best", "other"]),
+    ],
+)
+def test_rules_keep_what_the_platform_keeps(rule: str, kept: list[str]) -> None:
+    assert sorted(names(own(rule))) == sorted(kept)
+
+
+def test_rules_that_lose_tasks() -> None:
+    last = next(one for one in own("Force_Last") if one.participant == "ann")
+    assert dict(last.tasks) == {"mimic": {"score": 0.3}}
+    best = next(one for one in own("Force_Best", "asc") if one.participant == "ann")
+    assert (best.submission, dict(best.tasks)) == ("peak", {"mimic": {"score": 0.1}})
+
+
+def test_force_best_keeps_the_earlier_of_equal_ones() -> None:
+    board = leaderboard(column("score", 0), rule="Force_Best")
+    entries = [entry(n, w, "ann", A={"score": 0.5}) for n, w in (("b", 2), ("a", 1), ("c", 3))]
+    assert names(apply_rule(entries, board)) == ["a"]
+
+
+values = st.one_of(st.none(), st.sampled_from([0.0, 0.25, 0.5, 1.0]))
+
+
+@given(st.lists(st.tuples(values, values), max_size=8), st.sampled_from(["asc", "desc"]))
+def test_ranking_equals_repeated_comparison(rows: list[tuple[float | None, ...]], way: str) -> None:
+    board = leaderboard(column("a", 0, way), column("b", 1))
+    entries = [
+        entry(str(i), i, t={k: v for k, v in zip("ab", row, strict=True) if v is not None})
+        for i, row in enumerate(rows)
+    ]
+
+    def before(one: Entry, two: Entry) -> bool:
+        for key, sorting in (("a", way), ("b", "desc")):
+            x, y = one.tasks["t"].get(key), two.tasks["t"].get(key)
+            if x == y:
+                continue
+            if x is None or y is None:
+                return (x is None) == (sorting == "desc")
+            return (x > y) == (sorting == "desc")
+        return one.finished < two.finished
+
+    ranked = rank(reversed(entries), board)
+    assert len(ranked) == len(entries)
+    assert all(before(one, two) for one, two in zip(ranked, ranked[1:], strict=False))
+
+
+@pytest.fixture(scope="module")
+def two_task() -> Competition:
+    return load_competition(ROOT, "two-task")
+
+
+def record(name: str, when: int, competition: str = "two-task", **tasks: object) -> RunRecord:
+    return RunRecord(
+        competition=competition,
+        phase="development",
+        submission=f"{name}.zip",
+        participant=name,
+        submission_sha256="0" * 64,
+        engine="subprocess",
+        started="2026-11-01T00:00:00",
+        finished=f"2026-11-01T00:01:{when:02}",
+        state="finished",
+        tasks={
+            key: value if isinstance(value, TaskRecord) else TaskRecord("finished", scores=value)  # type: ignore[arg-type]
+            for key, value in tasks.items()
+        },
+    )
+
+
+def test_a_whole_board(two_task: Competition) -> None:
+    failed = TaskRecord(
+        "failed", error="model.py \x1b[31m is bad", error_code="x-y", error_kind="bug"
+    )
+    runs = [
+        ("r/1", record("ann", 1, A={"score": 0.51239, "A_PRC_AUC": 0.5}, mimic={"score": 0.25})),
+        ("r/2", record("[bob]", 2, A={"score": 0.9}, mimic=failed)),
+        ("r/3", record("=cmd()", 3, A={"score": 0.1})),
+        ("r/4", record("elsewhere", 4, "hybrid", A={"score": 1.0})),
+        ("r/5", RunRecord(**{**vars(record("dan", 5, A={"score": 1.0})), "finished": None})),
+    ]
+    board = make_board(two_task, two_task.phase("development"), runs)
+    assert [row.participant for row in board.rows] == ["[bob]", "ann", "=cmd()"]
+    text = board_table(board)
+    assert text.isprintable() or "\x1b" not in text
+    lines = text.splitlines()
+    assert lines[0] == "Results of two-task, Development"
+    cells = next(line.split() for line in lines if " ann " in line)
+    assert cells == ["2", "ann", "ann.zip", "0.5124", "0.5000", "0.2500"]
+    assert next(line.split() for line in lines if " [bob] " in line)[3:] == ["0.9000", "n/a", "n/a"]
+    assert "Rule Add_And_Delete" in text
+    assert "[bob], [bob].zip: task mimic: model.py ?[31m is bad [x-y]" in lines
+    assert "dan, dan.zip: still running, or it was killed" in lines
+    assert "elsewhere" not in text
+    rows = list(csv.DictReader(io.StringIO(board_csv(board))))
+    assert rows[1]["A.score"] == "0.51239"
+    assert rows[1]["mimic.mimic_recall"] == ""
+    assert rows[2]["participant"] == "'=cmd()"
+    content = json.loads(board_json(board))
+    assert content["rows"][1]["tasks"]["A"]["score"] == 0.51239
+    assert len(content["failed"]) == 2
+
+
+def test_no_column_is_cut_when_piped(two_task: Competition) -> None:
+    scores = {c.key: 0.123456 for c in two_task.leaderboard.columns}
+    name = "a-very-long-name-of-a-participant-that-goes-on"
+    board = make_board(
+        two_task, two_task.phase("development"), [("r", record(name, 1, A=scores, mimic=scores))]
+    )
+    text = board_table(board, every_column=True)
+    assert text.count("0.1235") == 2 * len(scores)
+    assert name in text and f"{name}.zip" in text
+    assert "…" not in text
+
+
+def test_runs_are_found_and_damaged_ones_told(tmp_path: Path) -> None:
+    good = record("ann", 1, A={"score": 0.5})
+    for folder in ("a/b", "c"):
+        (tmp_path / folder).mkdir(parents=True)
+    write_run(tmp_path / "a" / "b", good)
+    assert read_run(tmp_path / "a" / "b") == good
+    (tmp_path / "c" / "run.json").write_text('{"version": 1')
+    runs, problems = find_runs([tmp_path, tmp_path / "a"])
+    assert [one for _, one in runs] == [good]
+    assert len(problems) == 1 and "run-record" in problems[0]
+    with pytest.raises(BundleError, match="no folder"):
+        find_runs([tmp_path / "nowhere"])
+
+
+@given(
+    st.binary(max_size=200)
+    | st.recursive(
+        st.none() | st.booleans() | st.floats() | st.text(max_size=5),
+        lambda inner: st.dictionaries(
+            st.sampled_from(["version", "tasks", "state", "A"]), inner, max_size=4
+        ),
+    ).map(lambda content: json.dumps(content).encode())
+)
+def test_any_run_file_is_read_or_refused(data: bytes) -> None:
+    import tempfile
+
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "run.json").write_bytes(data)
+        with pytest.raises(BundleError):
+            read_run(Path(folder))
