@@ -72,7 +72,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     try:
         return run_program(_without_click(program))
-    except (KeyboardInterrupt, click.Abort):
+    except KeyboardInterrupt:
         print("Interrupted.", file=sys.stderr, flush=True)
         return EXIT_INTERRUPTED
 
@@ -88,6 +88,8 @@ def _without_click(program: _Program) -> _Program:
         except click.ClickException as error:
             error.show()
             return EXIT_USAGE
+        except click.Abort:
+            raise KeyboardInterrupt from None
         except SystemExit:
             # Click's way out of a broken pipe; no command raises it otherwise.
             return EXIT_PIPE

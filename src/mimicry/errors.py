@@ -6,7 +6,6 @@ goes to a private place, never to a page that participants see.
 
 import sys
 import traceback
-import unicodedata
 from collections.abc import Callable
 from typing import ClassVar, TextIO
 
@@ -67,8 +66,8 @@ def one_line(text: str, limit: int = 2000) -> str:
     # Bounded before the loop, so that a hostile text of gigabytes costs nothing.
     head = text[: 4 * limit]
     cleaned = "".join(
-        " " if c.isspace() else "?" if unicodedata.category(c) in {"Cc", "Cf", "Cs", "Co"} else c
-        for c in head
+        character if character.isprintable() else " " if character.isspace() else "?"
+        for character in head
     )
     line = " ".join(cleaned.split())
     return line if len(line) <= limit else line[: limit - 1] + "…"

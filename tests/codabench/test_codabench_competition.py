@@ -97,6 +97,13 @@ def two_tasks_in_one_phase(data: Any) -> None:
     del data["phases"][1]["auto_migrate_to_this_phase"]
 
 
+def test_tasks_are_in_the_order_in_which_the_platform_runs_them(tmp_path: Path) -> None:
+    data = document()
+    two_tasks_in_one_phase(data)
+    data["phases"][0]["tasks"] = [2, 0]
+    assert [task.key for task in load(tmp_path, data).phases[0].tasks] == ["x", "y"]
+
+
 def rule(name: str, primary: int) -> Callable[[Any], None]:
     def change(data: Any) -> None:
         two_tasks_in_one_phase(data)

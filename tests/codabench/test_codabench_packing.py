@@ -218,6 +218,12 @@ def damaged(bundle: Path) -> None:
     path.write_bytes(path.read_bytes().replace(b"IHDR", b"IHDX", 1))
 
 
+def task_in_no_phase(bundle: Path) -> None:
+    data = document()
+    data["tasks"].append({**data["tasks"][0], "index": 2})
+    write_yaml(bundle, data)
+
+
 IMAGES = [f"val{number}.jpg" for number in range(4)]
 LABELS = table(IMAGES)
 FAULTS: list[tuple[str, Callable[[Path], None], str, str]] = [
@@ -362,6 +368,7 @@ FAULTS: list[tuple[str, Callable[[Path], None], str, str]] = [
         "link",
     ),
     ("shared task", task_in_two_phases, "tasks-shared", "exactly one phase"),
+    ("unused task", task_in_no_phase, "tasks-shared", "index 2 must be in exactly one phase"),
 ]
 
 

@@ -25,6 +25,7 @@ from mimicry.codabench.submission_zip import (
     ZIP_FAULTS,
     Member,
     damaged_member,
+    is_folder,
     list_members,
     open_zip,
     zip_faults,
@@ -116,7 +117,7 @@ class _ZipSource:
     def __init__(self, archive: zipfile.ZipFile) -> None:
         self._archive = archive
         self.members = list_members(archive)
-        names = [entry.filename for entry in archive.infolist() if not entry.is_dir()]
+        names = [entry.filename for entry in archive.infolist() if not is_folder(entry)]
         self._names = dict(zip((member.name for member in self.members), names, strict=True))
 
     def read(self, name: str, limit: int) -> bytes:

@@ -53,7 +53,7 @@ def list_members(archive: zipfile.ZipFile) -> list[Member]:
     return [
         Member(_normal(entry.filename), entry.file_size)
         for entry in archive.infolist()
-        if not entry.is_dir()
+        if not is_folder(entry)
     ]
 
 
@@ -110,7 +110,7 @@ def unpack_submission(path: Path, folder: Path) -> None:
         for entry in archive.infolist():
             target = folder / _normal(entry.filename)
             try:
-                if entry.is_dir():
+                if is_folder(entry):
                     target.mkdir(parents=True, exist_ok=True)
                     continue
                 target.parent.mkdir(parents=True, exist_ok=True)
@@ -135,7 +135,7 @@ def damaged_member(archive: zipfile.ZipFile, budget: int) -> tuple[str | None, b
     """
     complete = True
     for entry in sorted(archive.infolist(), key=lambda entry: entry.file_size):
-        if entry.is_dir():
+        if is_folder(entry):
             continue
         if entry.file_size > budget:
             complete = False
@@ -148,6 +148,11 @@ def damaged_member(archive: zipfile.ZipFile, budget: int) -> tuple[str | None, b
         except ZIP_FAULTS:
             return entry.filename, False
     return None, complete
+
+
+def is_folder(entry: zipfile.ZipInfo) -> bool:
+    """Tell whether an entry stands for a folder; unlike its own method, for any name."""
+    return entry.filename.endswith("/")
 
 
 def _normal(name: str) -> str:
@@ -175,7 +180,7 @@ def _name_faults(entries: list[zipfile.ZipInfo]) -> Iterator[Fault]:
             f"Paths with backslashes, which are no folders on the platform: {_some(backslash)}. "
             "Make the zip anew with `mimicry pack-submission FOLDER`.",
         )
-    odd = [name for name in names if not name or not _normal(name) or not _printable(name)]
+    odd = [n for n in names if n != "./" and (not _normal(n) or not _printable(n))]
     if odd:
         yield Fault("zip-name", f"Names that are empty or hold control characters: {_some(odd)}.")
     long = [name for name in names if _too_long(name)]
@@ -241,7 +246,7 @@ def _repeated(entries: list[zipfile.ZipInfo]) -> list[str]:
         name = _normal(entry.filename)
         parts = name.split("/")
         parents = {"/".join(parts[:end]) for end in range(1, len(parts))}
-        if entry.is_dir():
+        if is_folder(entry):
             folders.add(name)
         elif name in files:
             twice.append(name)

@@ -11,7 +11,7 @@ from mimicry.commands.options import ANY_PATH, FOLDER, bundle_option, engine_opt
     epilog="""\b
 Examples:
   mimicry run my_model/ --competition hybrid
-  mimicry run my_model.zip --task A --output runs/try-1
+  mimicry run my_model.zip --competition two-task --task A --output runs/try-1
   mimicry run my_model.zip --phase final --engine bubblewrap"""
 )
 @click.argument("submission", type=ANY_PATH)

@@ -208,7 +208,7 @@ def hybrid(
     return offspring(first, founder(parent, rng), rng)
 
 
-GENERATIONS: Mapping[str, float] = {"F1": 0.62, "F2": 0.2, "backcross": 0.18}
+GENERATIONS: Mapping[str, float] = {"F1": 0.5, "F2": 0.25, "backcross": 0.25}
 
 
 def express(genome: FloatArray) -> Traits:

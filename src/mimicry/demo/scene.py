@@ -106,6 +106,22 @@ def draw_specimen(
     return _camera(tray, size, staging, rng)
 
 
+def cut_out(
+    genome: FloatArray, species: str, scale: float, rng: np.random.Generator
+) -> Image.Image:
+    """Return a faultless butterfly on a transparent ground; `scale` is a forewing's pixels."""
+    side = math.ceil(2.1 * scale)
+    look = Look((27.0, 22.0, 20.0), fading=0.0, wear=0.0, ventral=False, light=(-0.6, 0.8))
+    staging = Staging(pose=0.0, damage=0.0)
+    centre = (side / 2, side * 0.47)
+    canvas = Image.new("RGBA", (side, side))
+    for image, corner in _specimen(
+        genome, species, scale, look, centre, (side, side), staging, rng
+    ):
+        canvas.alpha_composite(image, corner)
+    return canvas
+
+
 def encode(picture: Image.Image, form: str = "JPEG", quality: int = 90) -> bytes:
     """Return a picture's bytes without any metadata; `form` is JPEG or PNG."""
     buffer = io.BytesIO()
@@ -124,8 +140,9 @@ def _tray(width: int, height: int, staging: Staging, rng: np.random.Generator) -
     turn = rng.uniform(0, 2 * math.pi)
     slope = (columns / small[1] - 0.5) * math.cos(turn) + (rows / small[0] - 0.5) * math.sin(turn)
     radius = (columns / small[1] - 0.5) ** 2 + (rows / small[0] - 0.5) ** 2
-    light = 1 + 0.10 * slope - 0.16 * rng.random() * radius
-    light = light + 0.006 * rng.standard_normal(small).astype(np.float32)
+    uneven = 0.15 + 0.85 * staging.camera
+    light = 1 + uneven * (0.10 * slope - 0.16 * rng.random() * radius)
+    light = light + uneven * 0.006 * rng.standard_normal(small).astype(np.float32)
     coarse = np.clip(base * light[..., None], 0, 255).astype(np.uint8)
     return Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC)
 
