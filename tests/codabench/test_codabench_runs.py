@@ -24,6 +24,7 @@ from mimicry.codabench.competition import load_competition
 from mimicry.codabench.engines import ENGINES
 from mimicry.codabench.engines.bubblewrap import bubblewrap_problem
 from mimicry.codabench.records import RunRecord, read_run
+from mimicry.codabench.run_files import last_lines, settle
 from mimicry.codabench.runs import (
     RunRequest,
     choose_tasks,
@@ -33,7 +34,6 @@ from mimicry.codabench.runs import (
     summary,
 )
 from mimicry.codabench.scores_file import platform_scores
-from mimicry.codabench.worker import last_lines, settle
 from mimicry.errors import BundleError
 
 # Writes down what it sees, then does what the submission's model.py says.

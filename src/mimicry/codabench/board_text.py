@@ -10,11 +10,11 @@ from mimicry.codabench.board import NOT_AVAILABLE, Board, cell
 from mimicry.codabench.competition import Column
 from mimicry.errors import one_line
 
-PLAIN_WIDTH = 400
+WIDEST = 2000
 HEADING_WIDTH = 12
 
 
-def board_table(board: Board, *, every_column: bool = False, width: int | None = None) -> str:
+def board_table(board: Board, *, every_column: bool = False) -> str:
     """Return the board as a table in plain text, with what is not on it below.
 
     Parameters
@@ -23,9 +23,12 @@ def board_table(board: Board, *, every_column: bool = False, width: int | None =
         What to show.
     every_column : bool
         Show columns too that have no value under a task, as the platform does.
-    width : int, optional
-        Characters a line; without it lines are as long as the table needs, so that
-        the text is the same wherever it goes.
+
+    Returns
+    -------
+    str
+        Lines as long as the table needs, so that the text is the same wherever it
+        goes and no value is cut.
     """
     from rich.box import SIMPLE_HEAD
     from rich.console import Console
@@ -52,9 +55,7 @@ def board_table(board: Board, *, every_column: bool = False, width: int | None =
         names = [escape(one_line(name, 60)) for name in (entry.participant, entry.submission)]
         table.add_row(str(number), *names, *values)
     text = io.StringIO()
-    console = Console(
-        file=text, width=width or PLAIN_WIDTH, force_terminal=False, color_system=None
-    )
+    console = Console(file=text, width=WIDEST, force_terminal=False, color_system=None)
     console.print(table)
     lines = [line.rstrip() for line in text.getvalue().splitlines() if line.strip()]
     if not board.rows:

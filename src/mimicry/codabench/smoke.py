@@ -8,14 +8,9 @@ from pathlib import Path
 from mimicry.codabench.competition import Competition
 from mimicry.codabench.engines import Engine
 from mimicry.codabench.packing import ProgramSettings, pack_submission, stage_program
+from mimicry.codabench.run_files import last_lines, read_ingestion_state, settle
 from mimicry.codabench.submission_zip import unpack_submission
-from mimicry.codabench.worker import (
-    TaskPlan,
-    last_lines,
-    read_ingestion_state,
-    run_ingestion,
-    settle,
-)
+from mimicry.codabench.worker import TaskPlan, run_ingestion
 from mimicry.errors import BundleError, one_line
 
 IMAGES = 8

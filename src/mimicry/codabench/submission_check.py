@@ -47,6 +47,7 @@ from mimicry.ingestion.submission import MODEL_FILE, FoundModel, find_model
 DAMAGE_BUDGET = 128 * MIB
 COPIED_IS_LARGE = 20 * MIB
 MOST_SOURCES = 200
+SOURCES_BUDGET = 8 * MIB
 SHOWN = 3
 
 PLANTED = frozenset(
@@ -243,7 +244,12 @@ def _code_findings(
             f"Would be installed at the start, inside the time limit: {', '.join(missing)}.",
         )
     shown = prefix + MODEL_FILE
-    for name in [n for n in members if n.endswith(".py") and not is_clutter(n)][:MOST_SOURCES]:
+    sources = [n for n in members if n.endswith(".py") and n != shown and not is_clutter(n)]
+    budget = SOURCES_BUDGET
+    for name in [shown, *sources[:MOST_SOURCES]]:
+        if name != shown and members[name] > budget:
+            continue
+        budget -= members[name]
         parsed = parse_source(name, source.read(name, LARGEST_SOURCE + 1))
         if isinstance(parsed, Finding):
             yield parsed if name == shown else Finding("warning", parsed.code, parsed.sentence)

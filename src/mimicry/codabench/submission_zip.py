@@ -5,7 +5,6 @@ would write outside its folder, fill the disk, or depend on who unpacks it.
 """
 
 import lzma
-import shutil
 import stat
 import struct
 import zipfile
@@ -109,20 +108,23 @@ def unpack_submission(path: Path, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         for entry in archive.infolist():
             target = folder / _normal(entry.filename)
-            try:
-                if is_folder(entry):
-                    target.mkdir(parents=True, exist_ok=True)
-                    continue
-                target.parent.mkdir(parents=True, exist_ok=True)
-                with archive.open(entry) as source, target.open("xb") as sink:
-                    shutil.copyfileobj(source, sink, MIB)
-            except OSError as error:
-                # Not the zip's fault: no space, no permission.
-                if error.errno is not None:
-                    raise
-                raise _damaged(entry, error) from error
-            except ZIP_FAULTS as error:
-                raise _damaged(entry, error) from error
+            if is_folder(entry):
+                target.mkdir(parents=True, exist_ok=True)
+                continue
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with target.open("xb") as sink:
+                for data in _content(archive, entry):
+                    sink.write(data)
+
+
+def _content(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> Iterator[bytes]:
+    """Yield an entry's content; apart from the writing, so that a full disk is no damage."""
+    try:
+        with archive.open(entry) as source:
+            while data := source.read(MIB):
+                yield data
+    except ZIP_FAULTS as error:
+        raise _damaged(entry, error) from error
 
 
 def damaged_member(archive: zipfile.ZipFile, budget: int) -> tuple[str | None, bool]:

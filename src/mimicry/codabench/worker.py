@@ -1,13 +1,9 @@
 """One submission through one task, step by step as the platform's worker does it."""
 
 import hashlib
-import json
-import os
 import re
 import shutil
-import stat
-import zipfile
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,16 +14,21 @@ from mimicry.codabench.engines import Engine, Job, JobResult, run_job
 from mimicry.codabench.engines.jobs import Kind, program_command, read_metadata
 from mimicry.codabench.packing import ProgramSettings, stage_program
 from mimicry.codabench.records import FAILED, FINISHED, TaskRecord
+from mimicry.codabench.run_files import (
+    last_lines,
+    read_ingestion_state,
+    remove_tree,
+    settle,
+    unpack_data,
+)
 from mimicry.codabench.scores_file import platform_scores
-from mimicry.codabench.submission_zip import ZIP_FAULTS
-from mimicry.errors import BundleError, one_line
+from mimicry.errors import one_line
 from mimicry.files import sha256_file
 
 LIMIT_VARIABLE = "MIMICRY_TIME_LIMIT"
 GRACE = 30.0
 """Seconds that a program gets over its limit before it is ended by force."""
 
-TAIL_BYTES = 64 * 1024
 _CODE = re.compile(r"^(?P<sentence>.*) \[(?P<code>[a-z0-9-]{1,60})\]$")
 _PLANTED_METADATA = (
     "Error, the output directory already contains a metadata file. This file is used to store "
@@ -71,24 +72,6 @@ class _Problem:
     sentence: str
     code: str
     kind: str
-
-
-def check_data_exists(tasks: Collection[Task], bundle: Path) -> None:
-    """Check that the data sets of `tasks` are there.
-
-    Raises
-    ------
-    BundleError
-        `data-missing`, with the command that makes demo data.
-    """
-    paths = [path for task in tasks for path in (task.input_data, task.reference_data) if path]
-    missing = [_shown(path, bundle) for path in paths if not path.is_file()]
-    if missing:
-        raise BundleError(
-            "data-missing",
-            f"{', '.join(missing)}: no such data in the bundle {bundle}. Make demo data with "
-            "`mimicry data demo`, or put your own zips there (see input_data/README.md).",
-        )
 
 
 def stage_task(plan: TaskPlan, staging: Path) -> str:
@@ -168,65 +151,6 @@ def run_task(
     return _failed(problem, ingestion, scoring, notes)
 
 
-def settle(folder: Path) -> list[str]:
-    """Leave only plain files and folders below `folder`, readable and writable by us.
-
-    Returns the relative paths of what was removed: links, pipes, sockets, devices.
-    """
-    removed: list[str] = []
-    waiting = [folder]
-    while waiting:
-        here = waiting.pop()
-        here.chmod(0o755)
-        for entry in sorted(here.iterdir()):
-            mode = entry.lstat().st_mode
-            if stat.S_ISDIR(mode):
-                waiting.append(entry)
-            elif stat.S_ISREG(mode):
-                entry.chmod(0o644)
-            else:
-                removed.append(entry.relative_to(folder).as_posix())
-                entry.unlink()
-    return removed
-
-
-def remove_tree(folder: Path) -> None:
-    """Remove `folder` with everything in it, whatever modes its folders have."""
-    if not folder.exists():
-        return
-    folder.chmod(0o755)
-    for here, folders, _ in os.walk(folder):
-        for name in folders:
-            path = Path(here) / name
-            if not path.is_symlink():
-                path.chmod(0o755)
-    shutil.rmtree(folder)
-
-
-def last_lines(path: Path, count: int, width: int = 300) -> list[str]:
-    """Return the last non-empty lines of a log, escape sequences made harmless."""
-    if path.is_symlink() or not path.is_file():
-        return []
-    with path.open("rb") as file:
-        file.seek(max(0, path.stat().st_size - TAIL_BYTES))
-        text = file.read(TAIL_BYTES).decode("utf-8", "replace")
-    lines = [line for line in text.splitlines() if line.strip()][-count:]
-    return [_indent(line) + one_line(line, width) for line in lines]
-
-
-def read_ingestion_state(prediction: Path) -> dict[str, object]:
-    """Return what ingestion left in ``ingestion.json``; empty where it cannot be read."""
-    path = prediction / "ingestion.json"
-    if path.is_symlink() or not path.is_file():
-        return {}
-    with path.open("rb") as file:
-        try:
-            data = json.loads(file.read(1024 * 1024))
-        except (ValueError, RecursionError):
-            return {}
-    return data if isinstance(data, dict) else {}
-
-
 def run_ingestion(
     plan: TaskPlan,
     program: Path,
@@ -254,26 +178,6 @@ def run_ingestion(
         (app / name).mkdir(exist_ok=True)
     command = program_command(app / "program", "ingestion_program")
     return _run(plan, root, command, "ingestion", logs, engine, report)
-
-
-def unpack_data(path: Path, folder: Path) -> None:
-    """Unpack an organiser's data set.
-
-    Raises
-    ------
-    BundleError
-        `data-zip` when it cannot be read.
-    """
-    try:
-        with zipfile.ZipFile(path) as archive:
-            archive.extractall(folder)
-    except ZIP_FAULTS as error:
-        if isinstance(error, OSError) and error.errno is not None:
-            raise
-        raise BundleError(
-            "data-zip",
-            f"{path.parent.name}/{path.name} cannot be unpacked ({error}). Make it anew.",
-        ) from error
 
 
 def _predict(
@@ -469,16 +373,8 @@ def _seconds(ingestion: JobResult | None, scoring: JobResult | None) -> dict[str
     }
 
 
-def _indent(line: str) -> str:
-    return " " * min(len(line) - len(line.lstrip(" ")), 40)
-
-
 def _programs(task: Task) -> list[tuple[str, Path]]:
     programs = [("scoring_program", task.scoring_program)]
     if task.ingestion_program is not None:
         programs.append(("ingestion_program", task.ingestion_program))
     return programs
-
-
-def _shown(path: Path, bundle: Path) -> str:
-    return path.relative_to(bundle).as_posix() if path.is_relative_to(bundle) else str(path)

@@ -1,7 +1,5 @@
 """``mimicry board``: the leaderboard of the runs on this machine."""
 
-import shutil
-import sys
 from pathlib import Path
 
 import click
@@ -71,8 +69,7 @@ def show_boards(
     elif form == "csv":
         click.echo("\n".join(board_csv(one) for one in boards), nl=False)
     else:
-        width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
-        tables = [board_table(one, every_column=every_column, width=width) for one in boards]
+        tables = [board_table(one, every_column=every_column) for one in boards]
         click.echo("\n".join(tables), nl=False)
         if not boards:
             click.echo("No runs yet: `mimicry run SUBMISSION` makes one.")

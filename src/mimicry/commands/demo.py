@@ -55,7 +55,7 @@ def demo(engine: str, bundle: Path | None) -> int:
         )
         output = runs / id / phase / baseline.name
         codes.append(
-            run_and_show(baseline, id, None, phase, engine, output, None, None, root, True)
+            run_and_show(baseline, id, None, phase, engine, output, "baseline", None, root, True)
         )
     _heading(3 + len(steps), "The boards", "mimicry board runs/demo")
     show_boards((runs,), None, None, root)

@@ -262,7 +262,7 @@ def _rows(reference: Path) -> list[tuple[int, dict[str, str]]]:
             rows.append((reader.line_num, {key: cell.strip() for key, cell in row.items()}))
     except csv.Error as error:
         raise BundleError(
-            "labels-row", f"{reference.name}, row {reader.line_num}: {error}; mend the row."
+            "labels-row", f"{reference.name}, row {reader.line_num + 1}: {error}; mend the row."
         ) from error
     if not rows:
         raise BundleError("labels-empty", f"{reference.name} has no rows; add one per image.")

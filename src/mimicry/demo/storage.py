@@ -1,5 +1,6 @@
 """Demo files on disk: written aside, recorded in a manifest, never in place of foreign data."""
 
+import errno
 import fcntl
 import json
 import shutil
@@ -13,6 +14,8 @@ from mimicry.files import sha256_file, write_atomically
 
 RECORDS = "demo_data"
 _PART = ".part"
+# Faults of the disk or its rights; any other OSError is a bug of ours.
+_OUTSIDE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO}
 
 
 @contextmanager
@@ -36,7 +39,16 @@ def locked(output: Path) -> Iterator[None]:
                 "demo-busy",
                 f"Another process is writing demo data to {output}; wait until it has ended.",
             ) from error
-        yield
+        try:
+            yield
+        except OSError as error:
+            if error.errno not in _OUTSIDE:
+                raise
+            raise BundleError(
+                "demo-folder",
+                f"Writing demo data to {output} failed ({error.strerror}); "
+                "make room or choose another folder, then run the command again.",
+            ) from error
 
 
 def write_zip(path: Path, members: Iterable[tuple[str, bytes]]) -> None:

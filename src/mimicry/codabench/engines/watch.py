@@ -17,6 +17,7 @@ from mimicry.errors import BundleError
 LOG_HEAD = 1024 * 1024
 LOG_TAIL = 256 * 1024
 LONGEST_LINE = 4096
+MOST_LINES = 2000
 # What a stopped command, and then pipes that somebody still holds open, are given.
 PATIENCE = 30.0
 CONTROL = "{control}"
@@ -59,11 +60,12 @@ class BoundedLog:
 
 
 class _Lines:
-    """Cuts a stream into lines for `echo`; overlong ones are cut."""
+    """Cuts a stream into lines for `echo`; overlong ones and endless streams are cut."""
 
     def __init__(self, echo: Callable[[str], None]) -> None:
         self._echo = echo
         self._pending = b""
+        self._left = MOST_LINES
 
     def write(self, data: bytes) -> None:
         *lines, self._pending = (self._pending + data).replace(b"\r", b"\n").split(b"\n")
@@ -71,7 +73,12 @@ class _Lines:
             lines.append(self._pending)
             self._pending = b""
         for line in lines:
-            if line.strip():
+            if not line.strip():
+                continue
+            self._left -= 1
+            if self._left == 0:
+                self._echo("[more lines are in the log file only]")
+            elif self._left > 0:
                 self._echo(line[:LONGEST_LINE].decode("utf-8", "replace"))
 
     def close(self) -> None:
