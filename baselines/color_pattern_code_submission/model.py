@@ -44,8 +44,7 @@ def features(image):
     background = _background(pixels)
     # Relative to the tray behind it, a wing looks the same in every light.
     pixels = np.clip(pixels / np.maximum(background, 0.05), 0.0, 1.3)
-    pixels = _upright_crop(pixels, _specimen(pixels))
-    pigments = _pigments(pixels)
+    pigments = _pigments(*_upright_crop(pixels, _specimen(pixels)))
     # Both sides carry the same pattern; their mean halves the noise of damaged wings.
     pigments = (pigments + pigments[:, ::-1]) / 2
     return pigments[:, : pigments.shape[1] // 2].reshape(-1)
@@ -91,26 +90,47 @@ def _background(pixels):
 def _specimen(pixels):
     """Return a mask of the butterfly: what differs from the tray around the centre."""
     far = np.abs(pixels - 1.0).max(axis=2) > 0.32
-    # Cells of 4 x 4 pixels drop specks and thin antennae, and make growing cheap.
     rows, columns = (side - side % 4 for side in far.shape)
     if rows == 0:
         return np.ones(far.shape, dtype=bool)
+    # Cells of 4 x 4 pixels drop specks and thin antennae, and make growing cheap.
     cells = far[:rows, :columns].reshape(rows // 4, 4, columns // 4, 4).mean(axis=(1, 3)) > 0.6
-    # Grow from the middle, so that labels and colour cards at the side stay outside.
-    grown = np.zeros_like(cells)
-    grown[_middle(cells.shape[0]), _middle(cells.shape[1])] = True
-    grown &= cells
-    for _ in range(sum(cells.shape)):
-        wider = np.pad(grown, 1)
-        wider = wider[1:-1] | wider[:-2] | wider[2:]
-        wider = (wider[:, 1:-1] | wider[:, :-2] | wider[:, 2:]) & cells
-        if (wider == grown).all():
-            break
-        grown = wider
+    # Grow from solid parts in the middle: a label at the side or a speck has none there.
+    seed = np.zeros_like(cells)
+    middle = _middle(cells.shape[0]), _middle(cells.shape[1])
+    seed[middle] = ~_wider(~cells)[middle]
+    wings = _grow(seed, cells)
+    # White spots look like a white tray: whatever the wings enclose belongs to them.
+    seed = np.ones_like(cells)
+    seed[1:-1, 1:-1] = False
+    wings = ~_grow(seed, ~wings)
+    inner = ~_wider(~wings)
     mask = np.zeros(far.shape, dtype=bool)
-    mask[:rows, :columns] = np.repeat(np.repeat(grown, 4, axis=0), 4, axis=1)
+    # At the margin every pixel counts for itself; whole cells would be too coarse there.
+    mask[:rows, :columns] = _enlarged(_wider(wings)) & far[:rows, :columns] | _enlarged(inner)
     # No butterfly found: the whole picture is the best guess left.
     return mask if mask.sum() > 64 else np.ones(far.shape, dtype=bool)
+
+
+def _grow(seed, allowed):
+    """Return all of `allowed` that is connected to `seed`."""
+    grown = seed & allowed
+    while True:
+        wider = _wider(grown) & allowed
+        if (wider == grown).all():
+            return grown
+        grown = wider
+
+
+def _wider(mask):
+    """Return a mask with one cell more on every side."""
+    wide = np.pad(mask, 1)
+    wide = wide[1:-1] | wide[:-2] | wide[2:]
+    return wide[:, 1:-1] | wide[:, :-2] | wide[:, 2:]
+
+
+def _enlarged(cells):
+    return np.repeat(np.repeat(cells, 4, axis=0), 4, axis=1)
 
 
 def _middle(length):
@@ -118,7 +138,7 @@ def _middle(length):
 
 
 def _upright_crop(pixels, mask):
-    """Turn the butterfly level and cut it out; what is not butterfly becomes background."""
+    """Turn the butterfly level and cut it out; returns pixels and mask of the cut."""
     y, x = np.nonzero(mask)
     dy, dx = y - y.mean(), x - x.mean()
     # The long axis of a spread specimen runs from wing tip to wing tip.
@@ -136,23 +156,23 @@ def _upright_crop(pixels, mask):
     row = across * np.sin(angle) + down * np.cos(angle) + y.mean()
     row = np.clip(np.round(row), 0, mask.shape[0] - 1).astype(int)
     column = np.clip(np.round(column), 0, mask.shape[1] - 1).astype(int)
-    return np.where(mask[row, column][..., None], pixels[row, column], 1.0)
+    return pixels[row, column], mask[row, column]
 
 
-def _pigments(pixels):
+def _pigments(pixels, mask):
     """Return the mean of five pigments per cell, shape (ROWS, COLUMNS, 5)."""
     red, green, blue = pixels[..., 0], pixels[..., 1], pixels[..., 2]
-    wing = (np.abs(pixels - 1.0).max(axis=2) > 0.05).astype(float)
     maps = np.stack(
         [
             np.clip(red - green, 0.0, None),  # red and orange
             np.clip(np.minimum(red, green) - blue, 0.0, None),  # yellow
-            np.minimum(np.minimum(red, green), blue) * wing,  # white
+            np.minimum(np.minimum(red, green), blue),  # white
             np.clip(blue - red, 0.0, None),  # iridescent blue
-            wing * 0.3,  # where there is wing at all
+            np.full(mask.shape, 0.3),  # where there is wing at all
         ],
         axis=-1,
     )
+    maps = maps * mask[..., None]
     cells = maps.reshape(ROWS, 6, COLUMNS, 6, 5).mean(axis=(1, 3))
     # The root brings faint pigments, which tell hybrids, nearer to strong ones.
     return np.sqrt(cells)

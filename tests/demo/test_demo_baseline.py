@@ -39,6 +39,10 @@ def model():
 def drawn():
     """Specimens and pictures of a small test set with a seed the training never saw."""
     specimens = challenge_set("test", 77, 0.09)
+    # The real share of non-signal hybrids would leave a handful, too few to judge by.
+    more = challenge_set("test", 78, 1.0)
+    specimens += [one for one in more if one.indicator == "minor" and one.is_hybrid]
+    specimens.sort(key=lambda one: one.filename)
     return specimens, [draw(Order(one, 77, DEFAULT_SIZE)) for one in specimens]
 
 
@@ -64,9 +68,9 @@ def test_scores_are_above_chance_and_below_perfect(model, drawn, groups):
     scores = np.array([model.predict(Image.open(io.BytesIO(data))) for data in drawn[1]])
     hybrid, group = groups
     found = recalls(scores, hybrid, group)
-    # Chance is 0.05. Few non-signal hybrids make that group's recall coarse.
+    # Chance is 0.05.
     assert 0.5 < found["major"] < 0.99
-    assert 0.15 < found["minor"] < 0.99
+    assert 0.2 < found["minor"] < 0.9
     assert 0.3 < found["mimic"] < 0.95
     for name in ("major", "minor", "mimic"):
         chosen = group == name
@@ -116,7 +120,7 @@ def test_photograph_of_full_size(model):
         small = Image.open(io.BytesIO(draw(Order(specimen, 77, (500, 340)))))
         large = small.resize((5000, 3400), Image.Resampling.BICUBIC)
         # The same picture, ten times as wide: nearly the same score.
-        assert model.predict(large) == pytest.approx(model.predict(small), rel=0.1)
+        assert model.predict(large) == pytest.approx(model.predict(small), rel=0.15)
 
 
 def test_transparency_shows_a_white_ground(model):

@@ -20,6 +20,7 @@ Examples:
 @click.option("--every-column", is_flag=True, help="Also columns that are n/a under their task.")
 @click.option("--json", "form", flag_value="json", help="Print JSON.")
 @click.option("--csv", "form", flag_value="csv", help="Print CSV with full precision.")
+@click.option("--svg", type=ANY_PATH, metavar="FILE", help="Draw the tables as a picture, too.")
 @bundle_option
 def board(
     runs_dir: tuple[Path, ...],
@@ -27,6 +28,7 @@ def board(
     phase: str | None,
     every_column: bool,
     form: str | None,
+    svg: Path | None,
     bundle: Path | None,
 ) -> int:
     """Show the board of the runs below RUNS_DIR (default: the bundle's runs/).
@@ -34,7 +36,7 @@ def board(
     Columns, sorting, precision and submission rule are the competition's; the order is
     the platform's. Failed runs are listed below with their reasons.
     """
-    show_boards(runs_dir, competition, phase, bundle, form=form, every_column=every_column)
+    show_boards(runs_dir, competition, phase, bundle, form=form, every_column=every_column, svg=svg)
     return 0
 
 
@@ -46,11 +48,14 @@ def show_boards(
     *,
     form: str | None = None,
     every_column: bool = False,
+    svg: Path | None = None,
 ) -> None:
     """Print the boards of every competition and phase asked for that has runs."""
     from mimicry.codabench.board import Board, find_runs, make_board
     from mimicry.codabench.board_text import board_csv, board_json, board_table
     from mimicry.codabench.competition import list_competitions, load_competition
+    from mimicry.files import write_atomically
+    from mimicry.reports.terminal import terminal_picture
 
     root = find(bundle)
     default = root / "runs"
@@ -64,12 +69,15 @@ def show_boards(
             asked = competition is not None and phase is not None
             if asked or any((r.competition, r.phase) == (id, one.slug) for _, r in runs):
                 boards.append(make_board(loaded, one, runs))
+    tables = [board_table(one, every_column=every_column) for one in boards]
+    if svg is not None:
+        title = click.get_current_context().command_path
+        write_atomically(svg, terminal_picture("\n".join(tables), title))
     if form == "json":
         click.echo("[" + ",\n".join(board_json(one).rstrip() for one in boards) + "]")
     elif form == "csv":
         click.echo("\n".join(board_csv(one) for one in boards), nl=False)
     else:
-        tables = [board_table(one, every_column=every_column) for one in boards]
         click.echo("\n".join(tables), nl=False)
         if not boards:
             click.echo("No runs yet: `mimicry run SUBMISSION` makes one.")

@@ -68,7 +68,8 @@ class Progress:
         now = self._clock()
         share = self._done / self._total
         rest = (now - self._started) / self._done * (self._total - self._done)
-        ahead = f", about {rest:.0f} s left" if self._done < self._total else ""
+        estimate = f"about {rest:.0f} s left" if rest >= 1 else "under 1 s left"
+        ahead = f", {estimate}" if self._done < self._total else ""
         print(
             f"{self._done:,} of {self._total:,} images ({share:.0%}), {now:.1f} s{ahead}",
             flush=True,

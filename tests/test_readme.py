@@ -1,0 +1,47 @@
+"""The README and the documents say what is so."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), ROOT / "CHANGELOG.md"]
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_links_within_the_repository_lead_somewhere(document: Path) -> None:
+    text = document.read_text(encoding="utf-8")
+    for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", text):
+        if not target.startswith("http"):
+            assert (document.parent / target).exists(), target
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_make_targets_in_documents_exist(document: Path) -> None:
+    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    assert {"demo", "test", "lint", "bench", "pack", "clean"} <= targets
+    text = document.read_text(encoding="utf-8")
+    for block in re.findall(r"```sh\n(.*?)```|`(make [a-z]+)`", text, re.DOTALL):
+        for target in re.findall(r"^make ([a-z]+)", "\n".join(block), re.MULTILINE):
+            assert target in targets, target
+
+
+def test_the_picture_of_the_board_shows_what_the_demo_scores() -> None:
+    runs = ROOT / "runs" / "demo"
+    if not (runs / "hybrid" / "final").is_dir():
+        pytest.skip("no demo run here: make demo")
+    command = [sys.executable, "-m", "mimicry.cli", "board", str(runs), "--competition", "hybrid"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT)
+    numbers = re.findall(r"0\.\d{4}", done.stdout)
+    assert len(numbers) == 16
+    picture = ElementTree.parse(ROOT / "docs" / "images" / "board.svg").getroot()
+    assert re.findall(r"0\.\d{4}", "".join(picture.itertext())) == numbers
+
+
+def test_every_make_target_explains_itself() -> None:
+    done = subprocess.run(["make", "help"], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert len(done.stdout.splitlines()) >= 8
