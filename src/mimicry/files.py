@@ -1,8 +1,11 @@
-"""Small file helpers that every room uses: atomic writes, hashes, ignored names."""
+"""Small file helpers that every room uses: atomic writes, hashes, removal, ignored names."""
 
+import errno
 import hashlib
 import os
 import secrets
+import shutil
+import subprocess
 from pathlib import Path
 
 
@@ -44,3 +47,25 @@ def is_clutter(name: str) -> bool:
         for part in name.replace("\\", "/").split("/")
         if part
     )
+
+
+def remove_tree(folder: Path) -> None:
+    """Remove a folder that a participant's code may have filled; a missing one is fine.
+
+    Folders that nobody may enter are opened up, and trees too deep for Python's
+    own removal are left to ``rm``.
+
+    Raises
+    ------
+    OSError
+        When something is still there afterwards.
+    """
+    if not os.path.lexists(folder):
+        return
+    try:
+        shutil.rmtree(folder)
+    except (OSError, RecursionError):
+        for command in (["chmod", "-R", "u+rwX"], ["rm", "-rf"]):
+            subprocess.run([*command, "--", str(folder)], stderr=subprocess.DEVNULL, check=False)
+        if os.path.lexists(folder):
+            raise OSError(errno.ENOTEMPTY, os.strerror(errno.ENOTEMPTY), str(folder)) from None

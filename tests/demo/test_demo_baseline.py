@@ -12,7 +12,7 @@ import yaml
 from PIL import Image
 from sklearn.metrics import roc_auc_score
 
-from mimicry.demo.build import DEFAULT_SCALE, DEFAULT_SIZE, _training_table
+from mimicry.demo.build import DEFAULT_SCALE, DEFAULT_SIZE, training_table
 from mimicry.demo.sets import Order, challenge_set, draw, training_set
 from mimicry.files import write_atomically
 from mimicry.hybrids import metrics
@@ -151,7 +151,7 @@ def test_training_gives_the_committed_weights(tmp_path, capsys):
     for one in train:
         (folder / one.filename).write_bytes(draw(Order(one, 1, DEFAULT_SIZE)))
     table = tmp_path / "demo_data" / "butterfly_train.csv"
-    write_atomically(table, _training_table(train))
+    write_atomically(table, training_table(train))
     script = module_at(ROOT / "examples" / "training" / "color_pattern.py")
     output = tmp_path / "weights.npz"
     assert script.train(tmp_path, output, axes=6, shrinkage=0.1) == 0

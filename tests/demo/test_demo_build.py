@@ -10,8 +10,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from mimicry.demo import build as building
-from mimicry.demo import storage
+from mimicry.demo import drawing, storage
 from mimicry.demo.build import build_demo, build_like, write_samples
 from mimicry.demo.sets import GROUP_SIZES, HANDFUL, challenge_set, training_set
 from mimicry.errors import BundleError
@@ -146,7 +145,7 @@ def test_order_of_names_tells_no_label():
 
 
 def test_second_call_does_nothing(demo, monkeypatch):
-    monkeypatch.setattr(building, "draw", lambda order: pytest.fail("drew again"))
+    monkeypatch.setattr(drawing, "draw", lambda order: pytest.fail("drew again"))
     before = {path: path.stat().st_mtime_ns for path in demo.rglob("*.zip")}
     lines = []
     summary = build_demo(demo, workers=1, **SMALL | {"report": lines.append})
@@ -213,9 +212,9 @@ def test_crash_while_drawing_is_repaired(demo, tmp_path, monkeypatch, drawn):
             raise RuntimeError("the power went")
         return real(order)
 
-    real = building.draw
+    real = drawing.draw
     with monkeypatch.context() as patch:
-        patch.setattr(building, "draw", draw_some)
+        patch.setattr(drawing, "draw", draw_some)
         with pytest.raises(RuntimeError):
             build_demo(tmp_path, workers=1, **SMALL)
     assert not [path for path in tmp_path.rglob("*.zip") if not path.name.startswith(".")]

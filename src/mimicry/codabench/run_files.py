@@ -1,8 +1,6 @@
 """Files of a run: data sets in, outputs out, none of them trusted."""
 
 import json
-import os
-import shutil
 import stat
 import zipfile
 from collections.abc import Collection
@@ -53,19 +51,6 @@ def settle(folder: Path) -> list[str]:
                 removed.append(entry.relative_to(folder).as_posix())
                 entry.unlink()
     return removed
-
-
-def remove_tree(folder: Path) -> None:
-    """Remove `folder` with everything in it, whatever modes its folders have."""
-    if not folder.exists():
-        return
-    folder.chmod(0o755)
-    for here, folders, _ in os.walk(folder):
-        for name in folders:
-            path = Path(here) / name
-            if not path.is_symlink():
-                path.chmod(0o755)
-    shutil.rmtree(folder)
 
 
 def last_lines(path: Path, count: int, width: int = 300) -> list[str]:

@@ -24,11 +24,11 @@ from mimicry.codabench.records import (
     read_run,
     write_run,
 )
-from mimicry.codabench.run_files import check_data_exists, last_lines, remove_tree
+from mimicry.codabench.run_files import check_data_exists, last_lines
 from mimicry.codabench.submission_zip import unpack_submission
 from mimicry.codabench.worker import TaskPlan, run_task, stage_task
 from mimicry.errors import BundleError, MimicryError, SubmissionError, one_line
-from mimicry.files import sha256_file
+from mimicry.files import remove_tree, sha256_file
 
 RUNS_FOLDER = "runs"
 LOCK_FILE = ".lock"

@@ -17,13 +17,12 @@ from mimicry.codabench.records import FAILED, FINISHED, TaskRecord
 from mimicry.codabench.run_files import (
     last_lines,
     read_ingestion_state,
-    remove_tree,
     settle,
     unpack_data,
 )
 from mimicry.codabench.scores_file import platform_scores
 from mimicry.errors import one_line
-from mimicry.files import sha256_file
+from mimicry.files import remove_tree, sha256_file
 
 LIMIT_VARIABLE = "MIMICRY_TIME_LIMIT"
 GRACE = 30.0

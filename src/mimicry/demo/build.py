@@ -5,22 +5,14 @@ The same arguments give the same bytes, however many processes draw.
 
 import csv
 import io
-import multiprocessing
-import os
-import sys
 import time
 import zipfile
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 
-from tqdm import tqdm
-
 from mimicry import __version__
+from mimicry.demo.drawing import draw_all
 from mimicry.demo.sets import (
     TRAINING,
     Order,
@@ -40,7 +32,6 @@ DEFAULT_SIZE = (320, 224)
 LARGEST = (10_000, 10_000)
 # Raised when the pictures change, so that data of an older generator is drawn anew.
 GENERATOR = 1
-_BATCH = 4
 
 
 @dataclass(frozen=True)
@@ -119,12 +110,12 @@ def build_demo(
             build.check_targets(targets)
         for name, specimens in sets.items():
             orders = [Order(one, seed, size) for one in specimens]
-            _write_set(build, name, specimens, _pictures(name, orders, workers, report))
+            _write_set(build, name, specimens, draw_all(name, orders, workers, report))
         orders = [Order(one, seed, size) for one in train]
-        pictures = _pictures("train", orders, workers, report)
+        pictures = draw_all("train", orders, workers, report)
         for name, picture in zip(train_names, pictures, strict=True):
             build.part(name).write_bytes(picture)
-        build.part("demo_data/butterfly_train.csv").write_text(_training_table(train), "utf-8")
+        build.part("demo_data/butterfly_train.csv").write_text(training_table(train), "utf-8")
         images = len(train) + sum(map(len, sets.values()))
         return _finish(build, parameters, images, started, report)
 
@@ -191,7 +182,7 @@ def build_like(
         if not force:
             build.check_targets(_zip_names(names))
         orders = [Order(one, seed, size) for one in specimens]
-        _write_set(build, names, specimens, _pictures(names, orders, workers, report))
+        _write_set(build, names, specimens, draw_all(names, orders, workers, report))
         return _finish(build, parameters, len(specimens), started, report)
 
 
@@ -304,7 +295,8 @@ def _labels(specimens: Sequence[Specimen]) -> str:
     )
 
 
-def _training_table(specimens: Sequence[Specimen]) -> str:
+def training_table(specimens: Sequence[Specimen]) -> str:
+    """Return the training table as CSV text, in the form of the real one."""
     number = {name: f"{i}.0" for i, name in enumerate(sorted(TRAINING))}
     rows = []
     for one in specimens:
@@ -321,48 +313,3 @@ def _table(header: list[str], rows: list[list[str]]) -> str:
     buffer = io.StringIO(newline="")
     csv.writer(buffer, lineterminator="\n").writerows([header, *rows])
     return buffer.getvalue()
-
-
-def _pictures(
-    name: str, orders: Sequence[Order], workers: int | None, report: Callable[[str], None]
-) -> Iterator[bytes]:
-    """Yield the pictures of `orders` in their order, with progress."""
-    count = workers or len(os.sched_getaffinity(0))
-    drawn = map(draw, orders) if count == 1 else _in_parallel(orders, count)
-    if sys.stderr.isatty():
-        yield from tqdm(drawn, desc=f"drawing {name}", total=len(orders), unit="img")
-        return
-    started = time.monotonic()
-    for done, picture in enumerate(drawn, start=1):
-        # Told before the picture goes on: the reader may stop at the last one.
-        if done * 4 // len(orders) > (done - 1) * 4 // len(orders):
-            spent = time.monotonic() - started
-            report(f"drawing {name}: {done} of {len(orders)} images, {spent:.0f} s")
-        yield picture
-
-
-def _in_parallel(orders: Sequence[Order], workers: int) -> Iterator[bytes]:
-    """Draw in processes, a bounded number of pictures ahead of the reader."""
-    batches = (orders[i : i + _BATCH] for i in range(0, len(orders), _BATCH))
-    # A fresh interpreter per worker: a fork would copy the threads' locks of the caller.
-    context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(workers, mp_context=context)
-    try:
-        waiting: deque[Future[list[bytes]]] = deque()
-        waiting.extend(pool.submit(_draw_batch, batch) for batch in islice(batches, 4 * workers))
-        while waiting:
-            pictures = waiting.popleft().result()
-            waiting.extend(pool.submit(_draw_batch, batch) for batch in islice(batches, 1))
-            yield from pictures
-    except BrokenProcessPool as error:
-        raise BundleError(
-            "demo-worker-died",
-            "A process that draws images was ended from outside, often for want of memory; "
-            "run the command again with fewer workers or smaller images.",
-        ) from error
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
-def _draw_batch(batch: Sequence[Order]) -> list[bytes]:
-    return [draw(order) for order in batch]

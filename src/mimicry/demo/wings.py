@@ -143,7 +143,7 @@ def draw_wing(
     _wear(paint, sheet, alpha, look, grain, rng)
     _light(paint, sheet, alpha, lines, look, grain, rng)
     rgba = np.dstack([np.clip(paint, 0, 255), alpha * 255]).astype(np.uint8)
-    return Texture(Image.fromarray(rgba, "RGBA"), sheet.origin, scale)
+    return Texture(Image.fromarray(rgba), sheet.origin, scale)
 
 
 def _mix(paint: Plane, colour: list[Plane] | list[np.float32], mask: Plane) -> None:

@@ -1,19 +1,15 @@
 """The output folder: emptied first, written last, never half a result."""
 
 import csv
-import errno
 import hashlib
 import io
 import json
-import os
-import shutil
-import subprocess
 from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from mimicry.errors import BundleError
-from mimicry.files import write_atomically
+from mimicry.files import remove_tree, write_atomically
 
 PREDICTIONS_FILE = "predictions.csv"
 STATE_FILE = "ingestion.json"
@@ -96,23 +92,3 @@ def empty_folder(folder: Path, keep: Collection[str] = ()) -> list[str]:
             "Give ingestion a folder of its own that it may write.",
         ) from error
     return removed
-
-
-def remove_tree(folder: Path) -> None:
-    """Remove a folder that a participant's code may have filled.
-
-    Folders that nobody may enter are opened up, and trees too deep for Python's
-    own removal are left to ``rm``.
-
-    Raises
-    ------
-    OSError
-        When something is still there afterwards.
-    """
-    try:
-        shutil.rmtree(folder)
-    except (OSError, RecursionError):
-        for command in (["chmod", "-R", "u+rwX"], ["rm", "-rf"]):
-            subprocess.run([*command, "--", str(folder)], stderr=subprocess.DEVNULL, check=False)
-        if os.path.lexists(folder):
-            raise OSError(errno.ENOTEMPTY, os.strerror(errno.ENOTEMPTY), str(folder)) from None

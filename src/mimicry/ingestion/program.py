@@ -23,7 +23,7 @@ from mimicry.errors import (
     MimicryError,
     one_line,
 )
-from mimicry.files import write_atomically
+from mimicry.files import remove_tree, write_atomically
 from mimicry.ingestion import overlay, requirements, supervisor
 from mimicry.ingestion.images import list_images
 from mimicry.ingestion.outcome import (
@@ -31,7 +31,6 @@ from mimicry.ingestion.outcome import (
     LOG_FILE,
     Outcome,
     empty_folder,
-    remove_tree,
     write_outcome,
     write_predictions,
 )
