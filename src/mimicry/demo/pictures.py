@@ -41,8 +41,8 @@ ROWS: tuple[tuple[tuple[str, str | None, str], ...], ...] = (
 )
 AS_SEEN = (
     ("cyrbia", None, "as the model sees them"),
-    ("notabilis", "lativitta", "with light, tray, label"),
-    ("malleti", None, "and the years' damage"),
+    ("notabilis", "lativitta", "in any light, worn and torn"),
+    ("malleti", None, "with label and colour card"),
 )
 
 
