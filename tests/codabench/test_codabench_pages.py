@@ -151,7 +151,8 @@ def read_allowed() -> str:
 
 @pytest.mark.parametrize("id", IDS)
 def test_pages_say_what_the_file_says(id: str) -> None:
-    assert page_faults(load_competition(REPOSITORY, id), read_pages(), read_allowed()) == []
+    faults = page_faults(load_competition(REPOSITORY, id), read_pages(), read_allowed())
+    assert not faults, "\n".join(faults)
 
 
 def leaves(data: Any, prefix: tuple[str | int, ...] = ()) -> list[tuple[str | int, ...]]:

@@ -5,8 +5,10 @@ import os
 import signal
 import subprocess
 import sys
+import termios
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -390,3 +392,29 @@ class Model:
     while processes_with(str(submission)):
         assert time.monotonic() < end
         time.sleep(0.02)
+
+
+def test_on_a_terminal_progress_is_a_bar(tmp_path: Path, images: Path) -> None:
+    submission = tmp_path / "submission"
+    submission.mkdir()
+    (submission / "model.py").write_text(GOOD_MODEL)
+    master, terminal = os.openpty()
+    termios.tcsetwinsize(terminal, (24, 80))
+    process = subprocess.Popen(
+        [
+            *(sys.executable, str(PROGRAM / "ingestion.py"), str(images)),
+            *(str(tmp_path / "output"), str(PROGRAM), str(submission)),
+        ],
+        stdout=subprocess.PIPE,
+        stderr=terminal,
+    )
+    os.close(terminal)
+    stdout, _ = process.communicate(timeout=60)
+    shown = ""
+    with suppress(OSError):  # how the end of a terminal reads
+        while chunk := os.read(master, 65536):
+            shown += chunk.decode()
+    os.close(master)
+    assert process.returncode == 0
+    assert "10/10" in shown and "image/s" in shown
+    assert b"s left" not in stdout

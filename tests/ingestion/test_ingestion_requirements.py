@@ -74,7 +74,7 @@ def test_missing_allowed_ones_are_returned_with_both_bounds(text: str, missing: 
         ("requests", "'requests' is not on the list"),
         ("pytorch", "did you mean torch?"),
         ("opencv-python", "did you mean opencv-python-headless?"),
-        ("numpy>=3", "not allowed (allowed: <3,>=1.24, the container has 2.4.6)"),
+        ("numpy>=3", "not allowed (allowed: >=1.24,<3, the container has 2.4.6)"),
         ("numpy==1.20", "not allowed"),
         ("torch==2.1.0+cu121", "not allowed"),
         ("timm<1", "not allowed (allowed: >=1)"),

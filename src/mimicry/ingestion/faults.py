@@ -12,8 +12,8 @@ from mimicry.errors import SubmissionError, one_line
 SHOWN_TEXT = 300
 
 _SENTENCES = {
-    "model-import": "model.py cannot be imported: {text}. Import it once in the container's "
-    "environment.",
+    "model-import": "model.py cannot be imported: {text}. Run python model.py in the container's "
+    "environment to see it.",
     "no-model-class": "model.py defines no class named Model. Define it at the top level.",
     "no-load": "class Model in model.py has no method load(). Define it, empty if need be.",
     "no-predict": "class Model in model.py has no method predict(image). Define it.",

@@ -229,7 +229,7 @@ def _check_line(line: str, allowed: Allowed, installed: Installed) -> list[str]:
         here = f", the container has {version}" if version is not None else ""
         raise _LineFaultError(
             f"'{shown}' asks for a version that is not allowed "
-            f"(allowed: {allowed[name] or 'any'}{here})"
+            f"(allowed: {_shown(allowed[name])}{here})"
         )
     requirement.marker = None
     requirement.specifier &= allowed[name]
@@ -280,6 +280,11 @@ def _holds(specifier: SpecifierSet, version: str) -> bool:
         return specifier.contains(version, prereleases=True)
     except InvalidVersion:
         return False
+
+
+def _shown(specifier: SpecifierSet) -> str:
+    """Write versions as people do, the lower bound first."""
+    return ",".join(sorted(map(str, specifier), key=lambda part: part[0] != ">")) or "any"
 
 
 def _cannot_both_hold(asked: SpecifierSet, allowed: SpecifierSet) -> bool:

@@ -248,8 +248,7 @@ def faults_of(code: str, folder: str, position: int = -1) -> Iterator[None]:
             fault.position = position
         raise
     except BaseException as error:
-        with contextlib.suppress(Exception):
-            traceback.print_exception(error)
+        print_traceback(error, folder)
         if isinstance(error, SystemExit):
             code = "model-exit"
         elif isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
@@ -268,9 +267,16 @@ def describe(error: BaseException, folder: str) -> str:
     for frame in traceback.extract_tb(error.__traceback__):
         if frame.filename.startswith(folder + os.sep):
             place = f" ({os.path.relpath(frame.filename, folder)}, line {frame.lineno})"
-    if isinstance(error, SyntaxError) and not place and error.filename:
-        place = f" ({os.path.basename(error.filename)}, line {error.lineno})"  # noqa: PTH119
     return text + place
+
+
+def print_traceback(error: BaseException, folder: str) -> None:
+    """Print a traceback that begins in the submission's own files, not here."""
+    with contextlib.suppress(Exception):
+        trace = error.__traceback__
+        while trace is not None and not trace.tb_frame.f_code.co_filename.startswith(folder):
+            trace = trace.tb_next
+        traceback.print_exception(type(error), error, trace)
 
 
 def tell(channel: socket.socket, fault: FaultError) -> None:
