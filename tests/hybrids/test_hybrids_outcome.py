@@ -178,3 +178,18 @@ def test_a_failure_is_relayed_whatever_the_platform_says(tmp_path):
     write(tmp_path, state="failed", error_kind="submission", error_code="late", error="Too late.")
     (tmp_path / "metadata").write_text("ingestionExitCode: 3\n", encoding="utf-8")
     assert fault(tmp_path).code == "late"
+
+
+@pytest.mark.parametrize("kind", ["link", "folder", "pipe"])
+def test_a_platform_record_that_is_no_file_is_refused(tmp_path, kind):
+    path = tmp_path / "metadata"
+    if kind == "link":
+        path.symlink_to("/dev/null")
+    elif kind == "folder":
+        path.mkdir()
+    else:
+        os.mkfifo(path)
+    write(tmp_path)
+    error = fault(tmp_path)
+    assert isinstance(error, BundleError)
+    assert error.code == "ingestion-exit-code"

@@ -1,5 +1,6 @@
 """Each fault: its code, its exit code, its sentence, and nothing written but that."""
 
+import os
 import re
 import time
 from collections.abc import Callable
@@ -120,7 +121,7 @@ FAULTS = {
     "garbage": (
         model(predict="\n        ".join(GARBAGE)),
         "model-interfered",
-        ["channel"],
+        ["bytes that are no answer"],
     ),
 }  # fmt: skip
 
@@ -335,3 +336,99 @@ def test_a_huge_image_is_refused(images: Path) -> None:
     Image.new("1", (20000, 20000)).save(images / "huge.png")
     with pytest.raises(BundleError, match=r"huge\.png has 20,000 x 20,000"):
         list_images(images)
+
+
+def test_a_model_that_moves_the_output_folder_away_harms_only_itself(
+    ingest: Ingest, tmp_path: Path
+) -> None:
+    precious = tmp_path / "precious"
+    precious.mkdir()
+    (precious / "file").write_text("x")
+    output = tmp_path / "output"
+    load = (
+        f"os.rename({str(output)!r}, '{output}2'); os.symlink({str(precious)!r}, {str(output)!r})"
+    )
+    run = ingest(model(load))
+    assert run.outcome["error_code"] == "model-interfered"
+    assert (precious / "file").read_text() == "x"
+    assert not output.is_symlink()
+
+
+@pytest.mark.parametrize("name", ["types.py", "struct.py", "socket.py", "random.py"])
+def test_helpers_named_like_the_standard_library_break_nothing(ingest: Ingest, name: str) -> None:
+    assert ingest(GOOD_MODEL, {name: "raise SystemExit\n"}).code == 0
+
+
+def test_a_png_that_ends_early_is_black_there_and_shows_no_other_image(
+    ingest: Ingest, images: Path
+) -> None:
+    import io
+    import zlib
+
+    whole = io.BytesIO()
+    Image.new("RGB", (60, 60), (255, 0, 0)).save(whole, "PNG")
+    data = whole.getvalue()
+    start = data.index(b"IDAT") - 4
+    end = data.index(b"IEND") - 4
+    rows = zlib.compress(zlib.decompress(data[start + 8 : end - 4])[: 20 * 181])
+    chunk = b"IDAT" + rows
+    checksum = zlib.crc32(chunk).to_bytes(4, "big")
+    short = data[:start] + len(rows).to_bytes(4, "big") + chunk + checksum + data[end:]
+    for number in range(8):
+        (images / f"short{number}.png").write_bytes(short)
+        Image.new("RGB", (60, 60), (0, 255, 9)).save(images / f"full{number}.png")
+    scores = ingest().scores
+    assert {scores[f"short{number}.png"] for number in range(8)} == {255 / 9}
+
+
+def test_a_name_that_is_not_utf8_is_told_before_the_model_starts(
+    ingest: Ingest, images: Path
+) -> None:
+    os.rename(os.fsencode(images / "00.jpg"), os.fsencode(images) + b"/\xff.jpg")  # noqa: PTH104
+    run = ingest(model("print('started')"))
+    assert (run.code, run.outcome["error_code"]) == (4, "not-an-image")
+    assert "started" not in run.log
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small disk needs root")
+def test_a_full_disk_is_the_organisers_and_leaves_no_predictions(
+    ingest: Ingest, images: Path, tmp_path: Path
+) -> None:
+    import subprocess
+
+    output = tmp_path / "output"
+    output.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=16k", "tmpfs", str(output)]
+    if subprocess.run(mount, capture_output=True, check=False).returncode != 0:
+        pytest.skip("no disk can be mounted here")
+    try:
+        run = ingest(model("print('x' * 100_000)"))
+        assert run.code == 4
+        assert "[output-folder]" in run.sentence
+        assert not (output / "predictions.csv").exists()
+    finally:
+        subprocess.run(["umount", str(output)], check=True)
+
+
+def test_missing_input_and_submission_are_told_in_the_record(
+    ingest: Ingest, images: Path, tmp_path: Path
+) -> None:
+    import subprocess
+    import sys
+
+    from ingestion_helpers import PROGRAM
+
+    for place, code, exit_code in (("input", "no-images", 4), ("submission", "no-model-file", 3)):
+        folders = {"input": images, "submission": tmp_path} | {place: tmp_path / "nowhere"}
+        output = tmp_path.parent / f"{tmp_path.name}-{place}"
+        done = subprocess.run(
+            [
+                *(sys.executable, str(PROGRAM / "ingestion.py"), str(folders["input"])),
+                *(str(output), str(PROGRAM), str(folders["submission"])),
+            ],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == exit_code
+        assert Run(0, "", "", output).outcome["error_code"] == code

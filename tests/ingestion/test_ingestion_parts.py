@@ -108,14 +108,14 @@ def test_the_feed_keeps_to_its_window_and_order(tmp_path: Path) -> None:
             for number in (first, first + 1):
                 entry = images[number]
                 mode = runner.MODES.index(entry.mode)
-                made = maker(arena.memory, feed.offset(number), entry.width, entry.height, mode)
+                made = maker(arena.memory, *feed.place(number), mode)
                 assert made.tobytes() == Image.open(entry.path).tobytes()
             time.sleep(0.01)
             # Nothing beyond the window has been started while these are held.
             assert len(feed._slots) <= 4
             feed.release(first, 2)
         with pytest.raises(KeyError):
-            feed.offset(0)
+            feed.place(0)
 
 
 def test_the_log_of_a_small_output_is_complete(tmp_path: Path) -> None:

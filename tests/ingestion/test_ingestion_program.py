@@ -311,7 +311,7 @@ def test_usage(tmp_path: Path) -> None:
         [a, a, b, c],
         [a, str(tmp_path), b, c],
         [a, f"{b}/x", b, c],
-        ["/no", b, c, c],
+        [a, b, "/no", c],
     ):
         done = program(*arguments)
         assert done.returncode == 2, arguments

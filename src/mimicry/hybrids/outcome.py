@@ -126,8 +126,14 @@ def _check_worker_record(path: Path) -> None:
     """
     try:
         data = read_regular_file(path, MAX_RECORD_BYTES)
-    except UnusableFile:
-        return
+    except UnusableFile as fault:
+        if str(fault) == "is missing":
+            return
+        raise BundleError(
+            "ingestion-exit-code",
+            f"The platform's record of the run {fault}, so these predictions are not graded. "
+            "The organisers should look at the worker.",
+        ) from None
     found = _WORKER_EXIT_CODE.search(data)
     if found and found[1] != b"0":
         raise BundleError(

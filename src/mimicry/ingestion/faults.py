@@ -67,11 +67,11 @@ def reported_fault(code: str, position: int, text: str, place: Place) -> Submiss
 
 
 def interference(what: str) -> SubmissionError:
-    """Return the error for a process that sends what no model run sends."""
+    """Return the error for a process that sends, or moves, what no model run does."""
     return SubmissionError(
         "model-interfered",
-        f"the model's process sent {what} on the ingestion program's channel. "
-        "Leave inherited file descriptors alone.",
+        f"the model's process sent {what}. Leave inherited file descriptors and the ingestion "
+        "program's folders alone.",
     )
 
 

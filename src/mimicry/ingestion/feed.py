@@ -36,7 +36,7 @@ class Feed:
         self._window = min(window, arena.slots)
         self._free = list(range(arena.slots))
         self._slots: dict[int, int] = {}
-        self._decoded: set[int] = set()
+        self._decoded: dict[int, tuple[int, int]] = {}
         self._next = 0
         self._stopped = False
         self._error: BaseException | None = None
@@ -88,16 +88,17 @@ class Feed:
                 raise self._error
             return all(number in self._decoded for number in range(first, first + count))
 
-    def offset(self, number: int) -> int:
-        """Return where a decoded image lies in the arena, in bytes."""
+    def place(self, number: int) -> tuple[int, int, int]:
+        """Return a decoded image's place in the arena: offset in bytes, width and height."""
         with self._change:
-            return self._slots[number] * self._arena.slot_bytes
+            width, height = self._decoded[number]
+            return self._slots[number] * self._arena.slot_bytes, width, height
 
     def release(self, first: int, count: int) -> None:
         """Give back the slots of images that the model is done with."""
         with self._change:
             for number in range(first, first + count):
-                self._decoded.discard(number)
+                del self._decoded[number]
                 heapq.heappush(self._free, self._slots.pop(number))
             self._change.notify_all()
 
@@ -116,13 +117,15 @@ class Feed:
                 self._next += 1
                 # The lowest slot: its pages are in memory already.
                 slot = self._slots[number] = heapq.heappop(self._free)
+            offset = slot * self._arena.slot_bytes
             try:
-                decode_into(self._images[number], self._arena.memory, slot * self._arena.slot_bytes)
+                size = decode_into(self._images[number], self._arena.memory, offset)
             except BaseException as error:
                 with self._change:
                     self._error = self._error or error
                     self._stopped = True
                     self._change.notify_all()
-            with self._change:
-                self._decoded.add(number)
+            else:
+                with self._change:
+                    self._decoded[number] = size
             os.eventfd_write(self.wake_up, 1)

@@ -1,6 +1,7 @@
 """The input images: listing them, reading their headers, decoding into the arena."""
 
 import contextlib
+import io
 import mmap
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,8 +14,9 @@ from mimicry.ingestion import runner
 
 # 16,384 x 16,384; a larger image is a mistake, and decoding it takes over 1 GB.
 LARGEST_IMAGE = 2**28
-# Their decoders fill a given image memory row by row and replace nothing.
-_DIRECT_FORMATS = frozenset({"JPEG", "PNG"})
+# Its decoder writes every pixel of the memory it is given. PNG is left out: a file that
+# ends early leaves rows as they were, which in the arena is an earlier image.
+_DIRECT_FORMAT = "JPEG"
 
 
 class InputImage(NamedTuple):
@@ -57,6 +59,12 @@ def list_images(folder: Path) -> list[InputImage]:
     for path in entries:
         if is_clutter(path.name):
             continue
+        try:
+            path.name.encode("utf-8")
+        except UnicodeEncodeError as error:
+            raise BundleError(
+                "not-an-image", f"input data: the name {path.name!a} is not UTF-8. Rename it."
+            ) from error
         if path.is_symlink() or not path.is_file():
             raise BundleError(
                 "not-an-image",
@@ -74,7 +82,7 @@ def _read_header(path: Path) -> InputImage:
         with Image.open(path) as image:
             width, height = image.size
             mode = carried_mode(image)
-            direct = image.format in _DIRECT_FORMATS and mode in runner.MAPPED_MODES
+            direct = image.format == _DIRECT_FORMAT and mode in runner.MAPPED_MODES
             direct = direct and mode == image.mode
     except Exception as error:
         raise _unreadable(path.name, error) from error
@@ -100,13 +108,19 @@ def carried_mode(image: Image.Image) -> str:
     return "I" if image.mode.startswith("I;16") else "RGB"
 
 
-def decode_into(entry: InputImage, arena: mmap.mmap, offset: int) -> None:
+def decode_into(entry: InputImage, arena: mmap.mmap, offset: int) -> tuple[int, int]:
     """Decode an image into the arena at `offset`.
 
-    JPEG and PNG files decode straight into the shared memory: an image whose
-    memory lies there is put in place before Pillow loads. That is private in
-    Pillow, so it is checked that the loaded image still is that one; otherwise,
-    and for the other formats, the pixels are copied.
+    JPEG files decode straight into the shared memory: an image whose memory lies
+    there is put in place before Pillow loads. That is private in Pillow, so it is
+    checked that the loaded image still is that one; otherwise, and for the other
+    formats, the pixels are copied.
+
+    Returns
+    -------
+    tuple of int
+        Width and height, which old releases of Pillow change on loading where a
+        TIFF file says that it lies on its side.
 
     Raises
     ------
@@ -114,14 +128,17 @@ def decode_into(entry: InputImage, arena: mmap.mmap, offset: int) -> None:
         ``unreadable-image``: it is damaged, or has changed since it was listed.
     """
     try:
-        with Image.open(entry.path) as opened:
+        # From memory where Pillow 9 would hand descriptors to a library that closes
+        # them twice, and so closes those of other threads.
+        source = entry.path if entry.direct else io.BytesIO(entry.path.read_bytes())
+        with Image.open(source) as opened:
             image: Any = opened
             if opened.size != (entry.width, entry.height):
                 raise ValueError("its size has changed during the run")
             placed = _place(image, entry, arena, offset) if entry.direct else None
             image.load()
             if placed is not None and image.im is placed and image.mode == entry.mode:
-                return
+                return entry.width, entry.height
             if image.mode != entry.mode:
                 image = image.convert(entry.mode)
             raw_mode = "RGBX" if entry.mode == "RGB" else entry.mode
@@ -129,10 +146,10 @@ def decode_into(entry: InputImage, arena: mmap.mmap, offset: int) -> None:
     except Exception as error:
         raise _unreadable(entry.name, error) from error
     if len(data) != entry.stored_bytes:
-        raise RuntimeError(
-            f"{entry.name}: {len(data)} bytes where {entry.stored_bytes} were planned"
-        )
+        raise _unreadable(entry.name, ValueError("its size differs from its header's"))
     arena[offset : offset + len(data)] = data
+    width, height = image.size
+    return width, height
 
 
 def _place(image: Any, entry: InputImage, arena: mmap.mmap, offset: int) -> Any:

@@ -1,6 +1,7 @@
 """Starting the model's process and speaking with it."""
 
 import os
+import re
 import socket
 import struct
 import subprocess
@@ -74,12 +75,13 @@ class ModelProcess(NamedTuple):
     process: subprocess.Popen[bytes]
     channel: socket.socket
 
-    def send_images(self, images: Sequence[InputImage], offsets: Sequence[int]) -> bool:
+    def send_images(
+        self, images: Sequence[InputImage], places: Sequence[tuple[int, int, int]]
+    ) -> bool:
         """Send a packet of images; False when the model has to read others first."""
         packet = bytearray(runner.COUNT.pack(len(images)))
-        for image, offset in zip(images, offsets, strict=True):
-            mode = runner.MODES.index(image.mode)
-            packet += runner.IMAGE.pack(offset, image.width, image.height, mode)
+        for image, place in zip(images, places, strict=True):
+            packet += runner.IMAGE.pack(*place, runner.MODES.index(image.mode))
         try:
             self.channel.send(packet)
         except BlockingIOError:
@@ -133,7 +135,7 @@ def parse(packet: bytes) -> Message:
         return Scores(struct.unpack(f"<{len(body) // 8}d", body))
     if kind == b"E" and body.count(b"\0") >= 2:
         code, position, text = body.split(b"\0", 2)
-        if code.isascii() and position.lstrip(b"-").isdigit() and len(position) < 8:
+        if code.isascii() and re.fullmatch(rb"-?[0-9]{1,6}", position):
             return Failed(code.decode("ascii"), int(position), text.decode("utf-8", "replace"))
     raise faults.interference(f"{len(packet)} bytes that are no answer")
 
@@ -165,7 +167,8 @@ def start_model(
     home.mkdir(mode=0o700)
     source = Path(runner.__file__).read_text(encoding="utf-8")
     command = [
-        *(sys.executable, "-c", source, str(there.fileno()), str(arena.descriptor)),
+        # -P keeps the submission's folder off the path until the runner has its modules.
+        *(sys.executable, "-P", "-c", source, str(there.fileno()), str(arena.descriptor)),
         *(str(arena.size), str(folder), *extra),
     ]
     with there:

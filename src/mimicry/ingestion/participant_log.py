@@ -54,9 +54,9 @@ class ParticipantLog:
         self._thread.join(patience)
         if self._left_out:
             note = f"\n[... {self._left_out:,} bytes left out ...]\n"
-            os.write(self._file, note.encode())
+            self._write(note.encode())
         for chunk in self._tail:
-            os.write(self._file, chunk)
+            self._write(chunk)
         mine = os.fstat(self._file)
         os.close(self._file)
         try:
@@ -68,13 +68,21 @@ class ParticipantLog:
     def _drain(self) -> None:
         while chunk := os.read(self._read_end, 65536):
             room = HEAD_LIMIT - self._head_bytes
-            if room > 0:
-                os.write(self._file, chunk[:room])
+            if room > 0 and self._write(chunk[:room]):
                 self._head_bytes += min(room, len(chunk))
                 chunk = chunk[room:]
             if chunk:
                 self._keep(chunk)
         os.close(self._read_end)
+
+    def _write(self, data: bytes) -> bool:
+        """Write, or stop filling the head: a full disk must not block the model."""
+        try:
+            os.write(self._file, data)
+        except OSError:
+            self._head_bytes = HEAD_LIMIT
+            return False
+        return True
 
     def _keep(self, chunk: bytes) -> None:
         self._tail.append(chunk)

@@ -77,7 +77,7 @@ def end_descendants(keep: Collection[int] = (), patience: float = 20.0) -> int:
 
     Raises
     ------
-    TimeoutError
+    RuntimeError
         When some were still alive after `patience` seconds.
     """
     killed: set[int] = set()
@@ -96,7 +96,7 @@ def end_descendants(keep: Collection[int] = (), patience: float = 20.0) -> int:
         if not alive:
             return len(killed)
         if time.monotonic() > end:
-            raise TimeoutError(f"{len(alive)} processes outlived SIGKILL for {patience:g} s")
+            raise RuntimeError(f"{len(alive)} processes outlived SIGKILL for {patience:g} s")
         time.sleep(0.002)
 
 

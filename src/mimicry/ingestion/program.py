@@ -1,14 +1,16 @@
 """The ingestion program: from four folders to predictions, or one sentence why not."""
 
 import argparse
+import os
 import platform
 import signal
+import stat
 import sys
 import tempfile
 import time
 import traceback
 from collections.abc import Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
@@ -22,13 +24,15 @@ from mimicry.errors import (
     BundleError,
     MimicryError,
     one_line,
+    run_program,
 )
 from mimicry.files import remove_tree, write_atomically
-from mimicry.ingestion import overlay, requirements, supervisor
+from mimicry.ingestion import faults, overlay, requirements, supervisor
 from mimicry.ingestion.images import list_images
 from mimicry.ingestion.outcome import (
     BUG_FILE,
     LOG_FILE,
+    PREDICTIONS_FILE,
     Outcome,
     empty_folder,
     write_outcome,
@@ -92,12 +96,30 @@ def main(arguments: Sequence[str]) -> int:
     if clash:
         print(f"ingestion.py: error: {clash}", file=sys.stderr)
         return EXIT_USAGE
-    try:
-        return _run(folders, started)
-    except MimicryError as error:
-        # The output folder itself could not be used: there is nowhere else to say it.
-        print(error, file=sys.stderr)
-        return error.exit_code
+    folders.output = folders.output.resolve()
+
+    def run() -> int:
+        try:
+            return _run(folders, started)
+        except OSError as error:
+            raise _cannot_write(folders.output, error) from error
+
+    return run_program(run)
+
+
+def _cannot_write(output: Path, error: OSError) -> BundleError:
+    """Leave no prediction without its record behind, and say what is wrong."""
+    fault = BundleError(
+        "output-folder",
+        f"the output folder cannot be written: {error.strerror or error}. Give it more room.",
+    )
+    # A record that cannot be written is no worse than none: both read as failed.
+    with suppress(OSError):
+        for name in (PREDICTIONS_FILE, LOG_FILE):
+            (output / name).unlink(missing_ok=True)
+        failed = Outcome("failed", "bundle", fault.code, fault.sentence, versions=_versions())
+        write_outcome(output, failed)
+    return fault
 
 
 def _parse(arguments: Sequence[str]) -> Folders:
@@ -124,10 +146,10 @@ def _parse(arguments: Sequence[str]) -> Folders:
 def _clash(folders: Folders) -> str | None:
     """Refuse an output folder whose emptying would take something else along."""
     output = folders.output.resolve()
+    if not folders.program.is_dir():
+        return f"PROGRAM_DIR is not a folder: {folders.program}"
     for name in ("input", "program", "submission"):
         other = getattr(folders, name).resolve()
-        if not other.is_dir():
-            return f"{name.upper()}_DIR is not a folder: {other}"
         if output == other or output in other.parents or other in output.parents:
             return f"OUTPUT_DIR is emptied first, so it must lie apart from {name.upper()}_DIR"
     if output in {Path("/"), Path.home()}:
@@ -139,6 +161,7 @@ def _run(folders: Folders, started: float) -> int:
     # The platform has put files of the submission here; a prediction among them
     # must never be taken for ours.
     empty_folder(folders.output)
+    mine = folders.output.stat()
     images = 0
     state: supervisor.RunState | None = None
     write_outcome(folders.output, Outcome("running", versions=_versions()))
@@ -174,12 +197,28 @@ def _run(folders: Folders, started: float) -> int:
         failure = MimicryError("bug", BUG_SENTENCE)
     finally:
         end_descendants()
+        if _replaced(folders.output, mine):
+            failure = faults.interference("the ingestion program's output elsewhere")
         kept = {BUG_FILE} if failure is not None and failure.kind == "bug" else set()
         if log.finish():
             kept.add(LOG_FILE)
         # Whatever a model has left here goes; then the result is written, last.
         empty_folder(folders.output, kept)
     return _conclude(folders, images, state, scores, failure, time.monotonic() - started)
+
+
+def _replaced(output: Path, mine: os.stat_result) -> bool:
+    """Tell whether the model has put something else in the output folder's place; undo it."""
+    with suppress(FileNotFoundError):
+        there = output.lstat()
+        if os.path.samestat(there, mine):
+            return False
+        if stat.S_ISDIR(there.st_mode):
+            remove_tree(output)
+        else:
+            output.unlink()
+    output.mkdir(parents=True)
+    return True
 
 
 def _install(folders: Folders, model: Path, scratch: Path, seconds: float) -> list[str]:

@@ -29,7 +29,7 @@ import struct
 import sys
 import traceback
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 # Pillow's modes that cross over as they are; the others are converted before.
@@ -65,7 +65,8 @@ def main(socket_fd: int, arena_fd: int, arena_size: int, folder: str, extra: lis
     arena_size : int
         Bytes of the arena.
     folder : str
-        The folder that holds ``model.py``; it becomes the first on the module path.
+        The folder that holds ``model.py``; it comes before installed packages on the
+        module path, and after the standard library.
     extra : list of str
         Folders of installed requirements, searched after it.
 
@@ -78,24 +79,43 @@ def main(socket_fd: int, arena_fd: int, arena_size: int, folder: str, extra: lis
     channel = socket.socket(fileno=socket_fd)
     arena = mmap.mmap(arena_fd, arena_size, mmap.MAP_SHARED, mmap.PROT_READ)
     os.close(arena_fd)
-    sys.path[:] = [folder, *extra, *(p for p in sys.path if p not in ("", folder))]
+    sys.path[:] = module_path(sys.path, extra)
+    make_image = image_maker()
+    sys.path[:] = module_path(sys.path, [folder])
     sys.argv[:] = [os.path.join(folder, "model.py")]  # noqa: PTH118
     try:
         model = load_model(folder)
         with faults_of("load-failed", folder):
             batch_size = find_batch_size(model)
         channel.send(b"R" + COUNT.pack(batch_size))
-        serve(channel, arena, model, folder, batched=batch_size > 0)
+        serve(channel, arena, make_image, model, folder, batched=batch_size > 0)
     except FaultError as fault:
         tell(channel, fault)
     return 0
 
 
+def module_path(path: list[str], folders: list[str]) -> list[str]:
+    """Insert folders before the first one of installed packages.
+
+    After the standard library, so that a helper of a submission called ``types.py``
+    breaks nothing.
+    """
+    kept = [entry for entry in path if entry and entry not in folders]
+    installed = ("site-packages", "dist-packages")
+    first = next((i for i, entry in enumerate(kept) if entry.endswith(installed)), len(kept))
+    return [*kept[:first], *folders, *kept[first:]]
+
+
 def serve(
-    channel: socket.socket, arena: mmap.mmap, model: Any, folder: str, *, batched: bool
+    channel: socket.socket,
+    arena: mmap.mmap,
+    make_image: Callable[..., Any],
+    model: Any,
+    folder: str,
+    *,
+    batched: bool,
 ) -> None:
     """Answer packets of images with packets of scores."""
-    make_image = image_maker()
     predict = predict_many if batched else predict_each
     while True:
         packet = channel.recv(LONGEST_PACKET)
@@ -112,9 +132,11 @@ def serve(
 
 def detach(image: Any) -> None:
     """Give an image that the model has kept its own memory: the arena is used again."""
-    if image is not None and getattr(image, "readonly", False):
-        image.im = image.im.copy()
-        image.readonly = 0
+    # What a model has done to its own image is its own affair.
+    with contextlib.suppress(Exception):
+        if image is not None and image.readonly:
+            image.im = image.im.copy()
+            image.readonly = 0
 
 
 def load_model(folder: str) -> Any:
@@ -260,7 +282,7 @@ def describe(error: BaseException, folder: str) -> str:
     """Name the exception, its text and the last line of the submission's own files."""
     try:
         text = f"{type(error).__name__}: {error}"
-    except Exception:
+    except BaseException:
         text = type(error).__name__
     text = text[:300]
     place = ""
@@ -272,7 +294,7 @@ def describe(error: BaseException, folder: str) -> str:
 
 def print_traceback(error: BaseException, folder: str) -> None:
     """Print a traceback that begins in the submission's own files, not here."""
-    with contextlib.suppress(Exception):
+    with contextlib.suppress(BaseException):
         trace = error.__traceback__
         while trace is not None and not trace.tb_frame.f_code.co_filename.startswith(folder):
             trace = trace.tb_next
@@ -286,7 +308,7 @@ def tell(channel: socket.socket, fault: FaultError) -> None:
         channel.send(b"E" + fault.code.encode() + b"\0%d\0" % fault.position + text)
 
 
-def image_maker() -> Any:
+def image_maker() -> Callable[..., Any]:
     """Return the function that makes a Pillow image of a place in the arena.
 
     Mapping a buffer under any mode is private in Pillow, so it is tried once on

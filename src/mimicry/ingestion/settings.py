@@ -16,6 +16,8 @@ PLATFORM_DEFAULT_LIMIT = 600.0
 # The share of the limit after which the model is stopped. The rest is for ending
 # its processes, writing the outcome, and the container's own start.
 DEADLINE_SHARE = 0.9
+# A year; more is a mistake, and trips timers.
+LONGEST_LIMIT = 366 * 86400
 
 # Decoded images wait in at most this many bytes (more where two images need it).
 DECODE_BUDGET = 512 * 2**20
@@ -60,19 +62,19 @@ def read_time_limit(program: Path, environment: Mapping[str, str] = os.environ) 
         settings = json.loads(path.read_text(encoding="utf-8"))
         limit = settings["execution_time_limit"]
         phase = str(settings.get("phase", SETTINGS_FILE))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise BundleError(
             "time-limit",
             f"{SETTINGS_FILE} beside the ingestion program has no readable execution_time_limit "
             f"({type(error).__name__}). Pack the bundle anew with: mimicry pack",
         ) from error
     where = f"execution_time_limit in {SETTINGS_FILE}"
-    if isinstance(limit, bool) or not isinstance(limit, (int, float)):
+    if isinstance(limit, bool) or not isinstance(limit, (int, float)) or limit > LONGEST_LIMIT:
         limit = math.nan
     return TimeLimit(_positive(float(limit), where), phase)
 
 
 def _positive(seconds: float, where: str) -> float:
-    if not (math.isfinite(seconds) and seconds > 0):
+    if not 0 < seconds <= LONGEST_LIMIT:
         raise BundleError("time-limit", f"{where} is not a positive number of seconds.")
     return seconds

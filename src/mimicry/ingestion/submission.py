@@ -36,7 +36,8 @@ def find_model(submission: Path) -> FoundModel:
     """
     if _is_plain_file(submission / MODEL_FILE):
         return FoundModel(submission, None)
-    entries = [e for e in sorted(submission.iterdir()) if not is_clutter(e.name)]
+    inside = sorted(submission.iterdir()) if submission.is_dir() else []
+    entries = [entry for entry in inside if not is_clutter(entry.name)]
     folders = [
         entry
         for entry in entries

@@ -184,8 +184,8 @@ def _send_what_is_ready(model: ModelProcess, feed: Feed, state: RunState) -> Non
         if not feed.ready(state.sent, count):
             return
         numbers = range(state.sent, state.sent + count)
-        offsets = [feed.offset(number) for number in numbers]
-        if not model.send_images([state.images[number] for number in numbers], offsets):
+        places = [feed.place(number) for number in numbers]
+        if not model.send_images([state.images[number] for number in numbers], places):
             return
         state.sent += count
         state.unanswered.append(count)
