@@ -51,6 +51,11 @@ lock: $(DEV) ## renew the lock files
 	$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url --custom-compile-command "make lock" requirements/core.in -o requirements/core.txt
 	$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url --custom-compile-command "make lock" requirements/dev.in -o requirements/dev.txt
 
-clean: ## remove everything that make and the demo generated
-	rm -rf $(VENV) dist runs demo_data build .mypy_cache .ruff_cache .pytest_cache .hypothesis
+clean: ## remove everything that make and the demo generated, and nothing else
+	@python=$(BIN)/python; [ -x $$python ] || python=$(PYTHON); \
+	  $$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Removing the demo data needs Python 3.11 or newer. Try: make PYTHON=python3.12 clean" >&2; exit 1; }; \
+	  PYTHONPATH=src $$python -B -m mimicry.demo.cleaning
+	rm -rf $(VENV) dist build runs/demo .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	@rmdir runs 2>/dev/null || true
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

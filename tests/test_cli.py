@@ -1,25 +1,33 @@
 """The command line: verbs, exit codes, the last line on stderr, and a whole demo."""
 
 import csv
+import dataclasses
 import functools
 import io
 import json
 import os
+import pty
+import re
 import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 
+import click
 import pytest
 
 import mimicry.demo.build
 from mimicry import __version__
 from mimicry.cli import cli, main
+from mimicry.codabench.engines import ENGINES
 
 ROOT = Path(__file__).resolve().parents[1]
+HERE = str(Path(__file__).parent)
 MODEL = """
 from PIL import ImageStat
 class Model:
@@ -68,14 +76,30 @@ def test_version_and_help(capsys: pytest.CaptureFixture[str]) -> None:
     listed = capsys.readouterr().out
     for name, command in cli.commands.items():
         assert f"\n  {name} " in listed
-        if name == "data":
-            continue
         assert main([name, "--help"]) == 0
         shown = capsys.readouterr().out
-        assert f"Examples:\n    mimicry {name}" in shown
-        assert command.params
+        if name != "data":
+            assert f"Examples:\n    mimicry {name}" in shown
+            assert command.params
     assert main(["data", "demo", "--help"]) == 0
     assert "mimicry data demo --like" in capsys.readouterr().out
+
+
+def every_command(command: click.Command, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    yield path
+    for name, below in getattr(command, "commands", {}).items():
+        yield from every_command(below, (*path, name))
+
+
+@pytest.mark.parametrize("path", list(every_command(cli)), ids=" ".join)
+def test_every_help_has_an_example_and_no_raw_markup(
+    path: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*path, "--help"]) == 0
+    shown = capsys.readouterr().out
+    assert "Example" in shown and "\\b" not in shown and "\b" not in shown
+    # Examples stand on lines of their own.
+    assert re.search(rf"^ +{' '.join(('mimicry', *path))}\b", shown, re.MULTILINE)
 
 
 @pytest.mark.parametrize(
@@ -83,12 +107,22 @@ def test_version_and_help(capsys: pytest.CaptureFixture[str]) -> None:
     [
         ["no-such-command"],
         ["run"],
-        ["run", "x", "--time-limit", "0"],
+        ["run", HERE, "--time-limit", "0"],
+        ["run", "x", "--bundle", str(ROOT)],
+        ["check", "x", "--bundle", str(ROOT)],
+        ["check", HERE, "--competition", "three", "--bundle", str(ROOT)],
+        ["check", HERE, "--smoke", "--competition", "three", "--bundle", str(ROOT)],
+        ["pack-submission", "x"],
+        ["pack-submission", str(ROOT / "README.md")],
+        ["pack", "--competition", "three", "--bundle", str(ROOT)],
+        ["board", "x", "--bundle", str(ROOT)],
+        ["board", HERE, "--competition", "three", "--bundle", str(ROOT)],
+        ["board", HERE, "--phase", "third", "--bundle", str(ROOT)],
         ["data", "demo", "--size", "large"],
         ["data", "demo", "--phase", "final"],
         ["data", "demo", "--like", "x.csv", "--scale", "1"],
-        ["run", "x", "--task", "B", "--bundle", str(ROOT)],
-        ["run", "x", "--engine", "cloud", "--bundle", str(ROOT)],
+        ["run", HERE, "--task", "B", "--bundle", str(ROOT)],
+        ["run", HERE, "--engine", "cloud", "--bundle", str(ROOT)],
     ],
 )
 def test_wrong_usage(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
@@ -97,14 +131,29 @@ def test_wrong_usage(arguments: list[str], capsys: pytest.CaptureFixture[str]) -
 
 
 def test_unknown_names_list_those_that_are(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["run", "x", "--engine", "cloud", "--bundle", str(ROOT)]) == 2
-    assert "auto, bubblewrap, subprocess" in capsys.readouterr().err
-    assert main(["run", "x", "--competition", "three", "--bundle", str(ROOT)]) == 4
-    assert "two-task, hybrid" in capsys.readouterr().err
+    options = ["--bundle", str(ROOT)]
+    for arguments, listed in (
+        (["--engine", "cloud"], "auto, bubblewrap, subprocess"),
+        (["--competition", "three"], "two-task, hybrid"),
+        (["--phase", "third"], "development, final"),
+        (["--task", "B"], "choose from: hybrid"),
+    ):
+        assert main(["run", HERE, *arguments, *options]) == 2
+        assert listed in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["run", "check", "pack-submission"])
+def test_a_path_that_is_not_there(
+    command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([command, "no/such.zip", "--bundle", str(tmp_path)]) == 2
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert "there is no file or folder no/such.zip; check the path." in shown.err.splitlines()[-1]
 
 
 def test_a_mendable_error_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["run", "x", "--bundle", str(tmp_path)]) == 4
+    assert main(["run", str(tmp_path), "--bundle", str(tmp_path)]) == 4
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == 1 and lines[0].endswith("[bundle-not-found]")
 
@@ -135,6 +184,15 @@ def test_run_and_board(here: Path, tmp_path: Path, capsys: pytest.CaptureFixture
     shown = capsys.readouterr()
     assert "no idea" in shown.err.splitlines()[-1]
     assert "  | ValueError: no idea" in shown.out
+    assert "task mimic: failed [predict-failed]\n" in shown.out
+    # The sentence: once while it runs, and once as the last line.
+    sentence = shown.err.strip().removeprefix("task mimic: ")
+    assert "\n" not in sentence and shown.out.count(sentence[:60]) == 1
+    unready = make_submission(tmp_path / "unready", MODEL.replace("print(", "raise OSError("))
+    assert main(["run", unready, *options, "--no-tail"]) == 3
+    shown = capsys.readouterr()
+    # One reason for both tasks is told once.
+    assert shown.err.startswith("tasks A, mimic: ") and shown.err.count("\n") == 1
     assert main(["run", bad, *options, "--task", "mimic", "--no-tail"]) == 3
     assert "  | " not in capsys.readouterr().out
 
@@ -145,7 +203,7 @@ def test_run_and_board(here: Path, tmp_path: Path, capsys: pytest.CaptureFixture
     assert main(["board", "--json"]) == 0
     boards = json.loads(capsys.readouterr().out)
     assert [row["participant"] for row in boards[0]["rows"]] == ["ann"]
-    assert len(boards[0]["failed"]) == 2
+    assert len(boards[0]["failed"]) == 4
     assert main(["board", "runs", "--competition", "two-task", "--csv"]) == 0
     rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
     record = json.loads((here / "runs/two-task/development/bright-1/run.json").read_text())
@@ -172,13 +230,21 @@ def test_check_in_words_and_json(
     good = make_submission(tmp_path / "good")
     assert main(["check", good, "--smoke", "--engine", "subprocess"]) == 0
     shown = capsys.readouterr().out
-    assert "good: looks fine (0 errors, 0 warnings, 1 note)." in shown
+    assert shown.splitlines()[-1] == "good: looks fine (0 errors, 0 warnings, 1 note)."
+    assert "\nwarning: engine subprocess: the code runs as you" in shown
     assert "smoke run: 8 images in " in shown and " ms per image." in shown
     bad = make_submission(tmp_path / "bad", FAILING)
     assert main(["check", bad, "--smoke", "--json", "--engine", "subprocess"]) == 3
-    content = json.loads(capsys.readouterr().out)
-    assert not content["ok"] and "no idea" in content["smoke"]["sentence"]
+    shown = capsys.readouterr()
+    assert shown.err.startswith("warning: engine subprocess")
+    content = json.loads(shown.out)
     assert "ValueError: no idea" in content["smoke"]["tail"]
+    assert not content["ok"] and "no idea" in content["smoke"]["sentence"]
+    assert main(["check", bad, "--smoke", "--engine", "subprocess"]) == 3
+    shown = capsys.readouterr()
+    last = shown.err.splitlines()[-1]
+    assert last.startswith("bad: will not run; smoke run failed: ") and "no idea" in last
+    assert "looks fine" not in shown.out + shown.err
     broken = make_submission(tmp_path / "broken", "class Model(:")
     assert main(["check", broken]) == 3
     shown = capsys.readouterr()
@@ -186,9 +252,63 @@ def test_check_in_words_and_json(
     assert shown.err == "broken: will not run (1 error, 0 warnings, 1 note).\n"
 
 
-def test_check_without_a_bundle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_check_without_a_bundle(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.chdir(tmp_path)
     assert main(["check", make_submission(tmp_path / "m")]) == 0
+    capsys.readouterr()
+    assert main(["check", make_submission(tmp_path / "m"), "--smoke"]) == 4
+    shown = capsys.readouterr()
+    assert shown.out == "" and shown.err.startswith("--smoke runs the competition's own ingestion")
+    assert shown.err.endswith("[bundle-not-found]\n")
+
+
+def test_bubblewrap_that_is_not_there_is_a_warning(
+    here: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    engine = ENGINES["bubblewrap"]
+    absent = dataclasses.replace(engine, problem=lambda: "bubblewrap is not installed")
+    monkeypatch.setattr("mimicry.codabench.engines.ENGINES", {**ENGINES, "bubblewrap": absent})
+    monkeypatch.setattr("mimicry.commands.engine.ENGINES", {**ENGINES, "bubblewrap": absent})
+    assert main(["check", make_submission(tmp_path / "m"), "--smoke"]) == 0
+    shown = capsys.readouterr()
+    assert shown.err == "warning: bubblewrap is not installed\n"
+    assert "\nwarning: engine subprocess: the code runs as you" in shown.out
+
+
+def test_folders_that_cannot_be_written(
+    here: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    submission = make_submission(tmp_path / "m")
+    below_a_file = str(tmp_path / "m" / "model.py" / "out")
+    for arguments, code in (
+        (["run", submission, "--output", below_a_file], "run-folder-unwritable"),
+        (["pack-submission", submission, "--output", below_a_file + "/x.zip"], "zip-unwritable"),
+        (["pack-submission", submission, "--output", str(tmp_path)], "zip-unwritable"),
+        (["board", "--svg", below_a_file], "picture-unwritable"),
+    ):
+        assert main(arguments) == 4, arguments
+        last = capsys.readouterr().err.splitlines()[-1]
+        assert last.endswith(f"[{code}]") and "cannot be written (" in last
+    (here / "runs").write_text("")
+    assert main(["run", submission]) == 4
+    assert "choose another --output. [run-folder-unwritable]" in capsys.readouterr().err
+    (here / "runs").unlink()
+
+    def nowhere(*_: object, **__: object) -> None:
+        raise FileNotFoundError(2, "No usable temporary directory found")
+
+    monkeypatch.setattr(tempfile, "TemporaryDirectory", nowhere)
+    for command in (["check", submission, "--smoke"], ["run", submission]):
+        assert main(command) == 4
+        assert capsys.readouterr().err.splitlines()[-1].endswith("[temporary-folder]")
 
 
 def test_a_check_is_quick_and_imports_nothing_heavy(tmp_path: Path) -> None:
@@ -213,6 +333,81 @@ def test_pack_submission(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
     assert str(output) in shown and "SHA-256 " in shown
     assert sorted(zipfile.ZipFile(output).namelist()) == ["metadata", "model.py"]
     assert main(["check", str(output), "--bundle", str(ROOT)]) == 0
+
+
+def test_pack_submission_checks_first(
+    here: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output = tmp_path / "m.zip"
+    folder = make_submission(tmp_path / "m", MODEL.replace("def load", "def lode"))
+    (tmp_path / "m" / "requirements.txt").write_text("no-such-package-at-all\n")
+    (tmp_path / "m" / "metadata").unlink()
+    assert main(["pack-submission", folder, "--output", str(output)]) == 3
+    shown = capsys.readouterr()
+    assert not output.exists() and not (here / "dist").exists()
+    assert [code in shown.out for code in ("no-load", "requirements", "no-metadata")] == [True] * 3
+    assert shown.err.startswith("m: will not run (2 errors, ")
+    assert shown.err.endswith("Nothing was packed: mend the errors first.\n")
+    (tmp_path / "outer").mkdir()
+    make_submission(tmp_path / "outer" / "inner")
+    assert main(["pack-submission", str(tmp_path / "outer"), "--output", str(output)]) == 0
+    shown = capsys.readouterr().out
+    assert "model.py lies in inner/" in shown and "no-metadata" not in shown
+    assert sorted(zipfile.ZipFile(output).namelist()) == ["metadata", "model.py"]
+
+
+def test_a_broken_competition_stops_only_itself(
+    here: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    broken = here / "competitions" / "broken.yaml"
+    broken.write_text("version: 3\ntitel: x\n")
+    (here / "competitions" / "two-task.yaml").write_text("")
+    try:
+        options = ["--competition", "hybrid", "--engine", "subprocess"]
+        assert main(["run", make_submission(tmp_path / "m"), *options]) == 0
+        capsys.readouterr()
+        assert main(["board"]) == 0
+        shown = capsys.readouterr()
+        assert "of hybrid, Development\n" in shown.out
+        assert "warning: broken is left out: competitions/broken.yaml has " in shown.err
+        assert "warning: two-task is left out: " in shown.err
+        assert main(["board", "--competition", "broken"]) == 4
+        capsys.readouterr()
+        assert main(["pack", "--dist", str(tmp_path / "dist")]) == 4
+        told = capsys.readouterr().err.splitlines()
+        assert ["two-task" in told[0], "broken.yaml line 1, version" in told[1]] == [True, True]
+        assert "broken.yaml line 2, titel" in told[1] and not (tmp_path / "dist").exists()
+    finally:
+        broken.unlink()
+        (here / "competitions" / "two-task.yaml").unlink()
+
+
+def test_a_narrow_terminal_gets_blocks(here: Path, tmp_path: Path) -> None:
+    submission = make_submission(tmp_path / "m")
+    assert main(["run", submission, "--engine", "subprocess"]) == 0
+    command = [sys.executable, "-m", "mimicry.cli", "board"]
+    for columns, wide in (("70", False), ("400", True)):
+        leader, follower = pty.openpty()
+        process = subprocess.Popen(
+            command, stdout=follower, env=os.environ | {"COLUMNS": columns, "LINES": "50"}
+        )
+        os.close(follower)
+        text = b""
+        while part := read_or_end(leader):
+            text += part
+        os.close(leader)
+        assert process.wait() == 0
+        lines = text.decode().splitlines()
+        assert any(line.startswith("#1  m") for line in lines) == (not wide)
+        assert (max(map(len, lines)) <= 70) == (not wide)
+
+
+def read_or_end(descriptor: int) -> bytes:
+    try:
+        return os.read(descriptor, 65536)
+    except OSError:
+        # What Linux says when the other side of a terminal is closed.
+        return b""
 
 
 def test_interrupting_a_run_ends_it(here: Path, tmp_path: Path) -> None:

@@ -29,21 +29,23 @@ class _InOrder(click.Group):
         return list(self.commands)
 
 
-@click.group(cls=_InOrder, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=_InOrder,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="""\b
+Examples:
+  mimicry demo                                         new here
+  mimicry check my_model/ --smoke                      participants
+  mimicry run my_model/ --competition hybrid
+  mimicry pack-submission my_model/
+  mimicry pack                                         organisers
+\n
+Exit codes: 0 done, 1 a bug of this program, 2 wrong usage, 3 the submission must be
+mended, 4 the bundle, its data or this machine must be mended.""",
+)
 @click.version_option(__version__, prog_name="mimicry", message="%(prog)s %(version)s")
 def cli() -> None:
-    r"""Run, check, rank and pack the hybrid detection challenge on this machine.
-
-    \b
-    New here?        mimicry demo
-    Participants:    mimicry check my_model/ --smoke
-                     mimicry run my_model/ --competition hybrid
-                     mimicry pack-submission my_model/
-    Organisers:      mimicry pack
-
-    Exit codes: 0 done, 1 a bug of this program, 2 wrong usage, 3 the submission must be
-    mended, 4 the bundle, its data or this machine must be mended.
-    """
+    """Run, check, rank and pack the hybrid detection challenge on this machine."""
 
 
 for _command in (demo, data, check, run, board, pack_submission, pack):

@@ -216,6 +216,33 @@ def test_no_column_is_cut_when_piped(two_task: Competition) -> None:
     assert "…" not in text
 
 
+@pytest.mark.parametrize("width", [32, 60, 80])
+def test_a_board_folds_into_blocks_where_it_does_not_fit(two_task: Competition, width: int) -> None:
+    scores = {c.key: 0.123456 for c in two_task.leaderboard.columns}
+    failed = TaskRecord("failed", error="no " * 60, error_code="x-y", error_kind="bug")
+    runs = [
+        ("r/1", record("ann", 1, A=scores, mimic=scores)),
+        ("r/2", record("bob", 2, A={"score": 0.9}, mimic=failed)),
+    ]
+    board = make_board(two_task, two_task.phase("development"), runs)
+    text = board_table(board, every_column=True, width=width)
+    lines = text.splitlines()
+    assert lines[0] == "Results of two-task, Development"
+    assert max(map(len, lines[1:])) <= width
+    places = [lines.index("#1  bob"), lines.index("#2  ann")]
+    assert places == sorted(places) and lines[places[1] + 1] == "    ann.zip"
+    assert text.count("0.1235") == 2 * len(scores) and "0.9000" in text
+    assert "Not on the board:" in lines
+    wide = board_table(board, every_column=True)
+    assert board_table(board, every_column=True, width=max(map(len, wide.splitlines()))) == wide
+
+
+def test_an_empty_board_fits_anywhere(two_task: Competition) -> None:
+    board = make_board(two_task, two_task.phase("development"), [])
+    text = board_table(board, width=20)
+    assert text.startswith("Results of two-task") and "No finished run" in text.replace("\n", " ")
+
+
 def test_runs_are_found_and_damaged_ones_told(tmp_path: Path) -> None:
     good = record("ann", 1, A={"score": 0.5})
     for folder in ("a/b", "c"):

@@ -146,6 +146,16 @@ def test_usable_signatures(tmp_path: Path, allowed: Allowed, signature: str) -> 
     assert check(tmp_path, {"model.py": model}, allowed).exit_code == 0
 
 
+@pytest.mark.parametrize(
+    "fault", [MODEL.replace("def predict", "def forecast"), MODEL.replace("load(self)", "load()")]
+)
+def test_predict_batch_is_not_promised_beside_an_error(tmp_path: Path, fault: str) -> None:
+    files: dict[str, str | bytes] = {"model.py": fault + "    def predict_batch(self, xs): pass\n"}
+    report = check(tmp_path, files, None)
+    assert report.exit_code == 3
+    assert "predict-batch" not in codes(report)
+
+
 def test_decorated_and_static_methods(tmp_path: Path, allowed: Allowed) -> None:
     model = (
         "import functools\n"

@@ -197,6 +197,45 @@ def test_each_fault_is_named_with_its_line(
     assert re.match(r"competition\.yaml line \d+", raised.value.sentence)
 
 
+def test_all_faults_are_told_at_once_in_the_order_of_the_file(tmp_path: Path) -> None:
+    data = document()
+    data["titel"] = data.pop("title")
+    data["docker_image"] = "core"
+    data["tasks"][0]["input_data"] = "../val"
+    del data["tasks"][1]["name"]
+    data["phases"][0] |= {"start": "9-04-2024", "max_submissions": 0, "tasks": [9]}
+    data["phases"][1]["hide_output"] = "yes"
+    data["leaderboards"][0]["columns"][0]["precision"] = 11
+    path = write_yaml(tmp_path, data)
+    with pytest.raises(BundleError) as raised:
+        load_competition(tmp_path, "two-task")
+    sentence = raised.value.sentence
+    told = re.findall(r"\((\d+)\) competition\.yaml line (\d+)(?:, ([^:]+))?: ", sentence)
+    assert sentence.startswith(f"competition.yaml has {len(told)} faults. (1) ")
+    assert [int(number) for number, _, _ in told] == list(range(1, len(told) + 1))
+    lines = [int(line) for _, line, _ in told]
+    assert lines == sorted(lines)
+    # Nothing that follows from a fault alone: no order of dates, no task that is missing.
+    assert {key for _, _, key in told} == {
+        *("", "titel", "docker_image", "tasks[0].input_data", "tasks[1]"),
+        *("phases[0].start", "phases[0].max_submissions", "phases[1].hide_output"),
+        "leaderboards[0].columns[0].precision",
+    }
+    text = path.read_text().splitlines()
+    assert "max_submissions: 0" in text[next(int(n) for _, n, k in told if k.endswith("ns")) - 1]
+
+
+def test_many_faults_are_cut_with_their_number(tmp_path: Path) -> None:
+    data = document() | {f"unknown_{number:02}": 1 for number in range(40)}
+    with pytest.raises(BundleError) as raised:
+        load(tmp_path, data)
+    sentence = raised.value.sentence
+    told = re.findall(r"\(\d+\) competition\.yaml line", sentence)
+    assert sentence.startswith("competition.yaml has 40 faults.")
+    assert 10 < len(told) <= 20 and len(sentence) < 2000
+    assert sentence.endswith(f" And {40 - len(told)} more: mend these first.")
+
+
 def test_the_line_is_the_line_of_the_key(tmp_path: Path) -> None:
     data = document()
     data["phases"][1]["execution_time_limit"] = "long"
@@ -296,7 +335,8 @@ def test_competitions_are_listed_by_id(tmp_path: Path) -> None:
         load_competition(bundle, "red")
     (bundle / "competitions" / "two-task.yaml").write_text("")
     with pytest.raises(BundleError, match="rename"):
-        list_competitions(bundle)
+        load_competition(bundle, "two-task")
+    assert load_competition(bundle, "blue").id == "blue"
 
 
 class TestOurOwn:

@@ -231,7 +231,7 @@ FAULTS: list[tuple[str, Callable[[Path], None], str, str]] = [
         "no data",
         delete("input_data/val.zip", "reference_data/test.zip"),
         "data-missing",
-        r"input_data/val\.zip, reference_data/test\.zip, which are .*mimicry data demo.*organiser",
+        r"input_data/val\.zip, reference_data/test\.zip: .*mimicry data demo.*organiser",
     ),
     ("no zip", written("input_data/val.zip", "x"), "data-zip", "Make it anew"),
     ("damaged", damaged, "data-zip", "CRC"),

@@ -4,6 +4,7 @@ import fcntl
 import json
 import math
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -23,13 +24,14 @@ from mimicry.codabench import worker
 from mimicry.codabench.competition import load_competition
 from mimicry.codabench.engines import ENGINES
 from mimicry.codabench.engines.bubblewrap import bubblewrap_problem
-from mimicry.codabench.records import RunRecord, read_run
+from mimicry.codabench.records import RunRecord, TaskRecord, read_run
 from mimicry.codabench.run_files import last_lines, settle
 from mimicry.codabench.runs import (
     RunRequest,
     choose_tasks,
     default_output,
     failure_tail,
+    failures,
     run_submission,
     summary,
 )
@@ -286,10 +288,14 @@ def test_folders_that_are_refused(bundle: Path, tmp_path: Path) -> None:
     request = make_request(bundle, make_submission(tmp_path / "sub"))
     run(request)
     other = replace(request, submission=make_submission(tmp_path / "other", "pass"))
-    with pytest.raises(BundleError, match="another submission sha256") as caught:
+    with pytest.raises(BundleError) as caught:
         run(other)
     assert caught.value.code == "run-folder-taken"
-    with pytest.raises(BundleError, match="another phase"):
+    named = r"another submission: sub \(SHA-256 \w{12}\), not other \(SHA-256 \w{12}\); choose"
+    assert re.search(named, caught.value.sentence)
+    renamed = make_submission(tmp_path / "renamed")
+    assert run(replace(request, submission=renamed))[0].submission == "sub"
+    with pytest.raises(BundleError, match="another phase: development, not final; choose"):
         run(replace(request, phase=request.competition.phase("final")))
     with pytest.raises(BundleError) as caught:
         run(replace(request, output=tmp_path / "other"))
@@ -456,9 +462,14 @@ def test_a_failing_model_through_the_real_programs(tmp_path: Path) -> None:
     )
     model += "    def predict(self, image): return 0.0\n"
     request = make_request(bundle, make_submission(tmp_path / "sub", model))
-    record, _ = run(request)
+    record, lines = run(request)
     task = record.tasks["A"]
     assert (record.exit_code, task.error_kind) == (3, "submission")
     assert task.error is not None and "no weights" in task.error
+    # Scoring gives the same reason; it is told once while running.
+    assert sum("no weights" in line for line in lines) == 1
+    assert failures(
+        replace(record, tasks={"A": task, "mimic": task, "x": TaskRecord("failed")})
+    ) == [f"tasks A, mimic: {task.error} [{task.error_code}]"]
     assert not (request.output / "A" / "scoring" / "scores.json").exists()
     assert "before the fault" in failure_tail(request.output, "A")

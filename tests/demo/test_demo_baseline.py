@@ -12,7 +12,9 @@ import yaml
 from PIL import Image
 from sklearn.metrics import roc_auc_score
 
-from mimicry.demo.build import DEFAULT_SCALE, DEFAULT_SIZE, training_table
+from mimicry.demo.build import DEFAULT_SCALE, DEFAULT_SIZE
+from mimicry.demo.drawing import draw_all
+from mimicry.demo.set_files import training_table
 from mimicry.demo.sets import Order, challenge_set, draw, training_set
 from mimicry.files import write_atomically
 from mimicry.hybrids import metrics
@@ -43,7 +45,8 @@ def drawn():
     more = challenge_set("test", 78, 1.0)
     specimens += [one for one in more if one.indicator == "minor" and one.is_hybrid]
     specimens.sort(key=lambda one: one.filename)
-    return specimens, [draw(Order(one, 77, DEFAULT_SIZE)) for one in specimens]
+    orders = [Order(one, 77, DEFAULT_SIZE) for one in specimens]
+    return specimens, list(draw_all("test", orders, None, print))
 
 
 @pytest.fixture(scope="module")
@@ -148,8 +151,9 @@ def test_training_gives_the_committed_weights(tmp_path, capsys):
     train = training_set(1, DEFAULT_SCALE)
     folder = tmp_path / "demo_data" / "train"
     folder.mkdir(parents=True)
-    for one in train:
-        (folder / one.filename).write_bytes(draw(Order(one, 1, DEFAULT_SIZE)))
+    orders = [Order(one, 1, DEFAULT_SIZE) for one in train]
+    for one, picture in zip(train, draw_all("train", orders, None, print), strict=True):
+        (folder / one.filename).write_bytes(picture)
     table = tmp_path / "demo_data" / "butterfly_train.csv"
     write_atomically(table, training_table(train))
     script = module_at(ROOT / "examples" / "training" / "color_pattern.py")

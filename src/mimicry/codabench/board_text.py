@@ -12,9 +12,11 @@ from mimicry.errors import one_line
 
 WIDEST = 2000
 HEADING_WIDTH = 12
+NARROWEST = 16
+INDENT = 4
 
 
-def board_table(board: Board, *, every_column: bool = False) -> str:
+def board_table(board: Board, *, every_column: bool = False, width: int | None = None) -> str:
     """Return the board as a table in plain text, with what is not on it below.
 
     Parameters
@@ -23,17 +25,16 @@ def board_table(board: Board, *, every_column: bool = False) -> str:
         What to show.
     every_column : bool
         Show columns too that have no value under a task, as the platform does.
+    width : int, optional
+        Of the terminal. A table that does not fit becomes one block for each entry,
+        with the columns as rows. None, as for a file or a pipe: always a table.
 
     Returns
     -------
     str
-        Lines as long as the table needs, so that the text is the same wherever it
-        goes and no value is cut.
+        Lines as long as the table needs, so that no value is cut; blocks are folded.
     """
-    from rich.box import SIMPLE_HEAD
-    from rich.console import Console
-    from rich.markup import escape
-    from rich.table import Table
+    from rich.cells import cell_len
 
     shown = [
         (key, column)
@@ -41,7 +42,21 @@ def board_table(board: Board, *, every_column: bool = False) -> str:
         for column in board.columns
         if every_column or _has_values(board, key, column)
     ]
-    name = escape(f"{board.title} of {board.competition}, {board.phase}")
+    below = _below(board, len(shown))
+    lines = _table(board, shown)
+    if width is not None and any(cell_len(line) > width for line in lines):
+        lines = [*_blocks(board, shown, width), *([""] if below else [])]
+        below = [part for line in below for part in textwrap.wrap(line, max(width, NARROWEST))]
+    return "\n".join([*lines, *below]).strip("\n") + "\n"
+
+
+def _table(board: Board, shown: list[tuple[str, Column]]) -> list[str]:
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    name = escape(_name(board))
     table = Table(box=SIMPLE_HEAD, pad_edge=False, title=name)
     table.title_justify = "left"
     table.title_style = ""
@@ -58,9 +73,38 @@ def board_table(board: Board, *, every_column: bool = False) -> str:
     console = Console(file=text, width=WIDEST, force_terminal=False, color_system=None)
     console.print(table)
     lines = [line.rstrip() for line in text.getvalue().splitlines() if line.strip()]
-    if not board.rows:
-        lines = lines[:1]
-    return "\n".join([*lines, *_below(board, len(shown))]).strip("\n") + "\n"
+    return lines if board.rows else lines[:1]
+
+
+def _blocks(board: Board, shown: list[tuple[str, Column]], width: int) -> list[str]:
+    """Return the board with one block for each entry, best first, within `width`."""
+    single = len(board.tasks) == 1
+    labels = [column.title if single else f"{key}: {column.title}" for key, column in shown]
+    lines = [_name(board)]
+    for number, entry in enumerate(board.rows, 1):
+        values = [cell(entry.tasks.get(key), column) for key, column in shown]
+        head = [f"#{number}  {one_line(entry.participant, 60)}"]
+        if entry.submission != entry.participant:
+            head.append(f"    {one_line(entry.submission, 60)}")
+        lines += ["", *head, *_pairs(labels, values, width)]
+    return lines
+
+
+def _pairs(labels: list[str], values: list[str], width: int) -> list[str]:
+    """Return labels to the left and values to the right of a column, folded to `width`."""
+    figures = max(map(len, values), default=0)
+    room = max(width - INDENT - 2 - figures, NARROWEST)
+    folded = [textwrap.wrap(label, room) or [""] for label in labels]
+    longest = max((len(part) for label in folded for part in label), default=0)
+    lines = []
+    for label, value in zip(folded, values, strict=True):
+        first = f"{' ' * INDENT}{label[0]:<{longest}}  {value:>{figures}}"
+        lines += [first, *(f"{' ' * INDENT}{part}" for part in label[1:])]
+    return lines
+
+
+def _name(board: Board) -> str:
+    return f"{board.title} of {board.competition}, {board.phase}"
 
 
 def board_csv(board: Board) -> str:

@@ -65,22 +65,12 @@ def find_bundle(start: Path) -> Path:
 
 
 def list_competitions(bundle: Path) -> dict[str, Path]:
-    """Return every competition file of a bundle by id, the root's first.
-
-    Raises
-    ------
-    BundleError
-        `competition-yaml` when ``competitions/two-task.yaml`` would hide the root's file.
-    """
-    found = {ROOT_ID: bundle / "competition.yaml"}
-    for path in sorted((bundle / "competitions").glob("*.yaml")):
-        if path.stem == ROOT_ID:
-            raise BundleError(
-                "competition-yaml",
-                f"competitions/{path.name} has the id of the root's competition.yaml; rename it.",
-            )
-        found[path.stem] = path
-    return found
+    """Return every competition file of a bundle by id, the root's first; none is read."""
+    others = sorted((bundle / "competitions").glob("*.yaml"))
+    return {
+        ROOT_ID: bundle / "competition.yaml",
+        **{path.stem: path for path in others if path.stem != ROOT_ID},
+    }
 
 
 def load_competition(bundle: Path, id: str) -> Competition:
@@ -101,7 +91,8 @@ def load_competition(bundle: Path, id: str) -> Competition:
     Raises
     ------
     BundleError
-        `competition-unknown`, or `competition-yaml` with file, line, key and remedy.
+        `competition-unknown`; `competition-yaml` with file, line, key and remedy of every
+        fault, or for the root's file when another one has its id.
     """
     root = bundle.resolve()
     files = list_competitions(root)
@@ -109,6 +100,12 @@ def load_competition(bundle: Path, id: str) -> Competition:
         raise BundleError(
             "competition-unknown",
             f"There is no competition {id!r} in {root}; choose one of: {', '.join(files)}.",
+        )
+    hidden = root / "competitions" / f"{ROOT_ID}.yaml"
+    if id == ROOT_ID and hidden.exists():
+        raise BundleError(
+            "competition-yaml",
+            f"competitions/{hidden.name} has the id of the root's competition.yaml; rename it.",
         )
     return read_competition(root, files[id], id)
 
@@ -119,22 +116,26 @@ def read_competition(bundle: Path, path: Path, id: str) -> Competition:
     top = Section(document, (), document.data)
     top.known(_TOP_KEYS)
     version = top.require("version", "version: 2")
-    if isinstance(version, bool) or str(version) != "2":
-        raise top.error("version", f"only `version: 2` describes this format, not {version!r}.")
+    if version is not None and (isinstance(version, bool) or str(version) != "2"):
+        top.fault("version", f"only `version: 2` describes this format, not {version!r}.")
     for key in _FLAGS:
         top.flag(key, default=False)
+    title, image = top.text("title", "Find the hybrids"), _read_image(top)
     _check_pages(top)
     _check_fact_sheet(top)
     tasks = read_tasks(top, bundle)
     phases = read_phases(top, tasks)
     board = read_board(top)
-    check_rule(top, phases, board)
+    if board is not None and top.sound("tasks", "phases", "leaderboards"):
+        check_rule(top, phases, board)
+    document.refuse_faults()
+    assert board is not None
     return Competition(
         id=id,
         path=path,
         bundle=bundle,
-        title=top.text("title", "Find the hybrids"),
-        docker_image=_read_image(top),
+        title=title,
+        docker_image=image,
         phases=phases,
         leaderboard=board,
         document=document.data,
@@ -145,9 +146,7 @@ def _read_image(top: Section) -> str:
     image = top.text("docker_image", "ghcr.io/owner/image:1.0.0", limit=128)
     tag = image.rpartition("/")[2].partition(":")[2]
     if "@sha256:" not in image and tag in {"", "latest"}:
-        raise top.error(
-            "docker_image", f"{image!r} names no fixed version; add a tag such as `:1.0.0`."
-        )
+        top.fault("docker_image", f"{image!r} names no fixed version; add a tag such as `:1.0.0`.")
     return image
 
 
@@ -165,19 +164,21 @@ def _check_fact_sheet(top: Section) -> None:
         return
     sheet = top.data["fact_sheet"]
     if not isinstance(sheet, dict):
-        raise top.error("fact_sheet", "this must be a mapping of questions by their keys.")
+        top.fault("fact_sheet", "this must be a mapping of questions by their keys.")
+        return
     for name, entry in sheet.items():
         keys = ("fact_sheet", str(name))
         if not isinstance(entry, dict) or set(entry) != set(_FACT_KEYS):
-            raise top.document.error(keys, f"a question has exactly the keys {_FACT_KEYS}.")
+            top.document.fault(keys, f"a question has exactly the keys {', '.join(_FACT_KEYS)}.")
+            continue
         question = Section(top.document, keys, entry)
         if entry["key"] != name:
-            raise question.error("key", f"this must repeat the question's own key: `{name}`.")
+            question.fault("key", f"this must repeat the question's own key: `{name}`.")
         question.text("title", "Method")
         kind = question.choice("type", ("text", "checkbox", "select"), default="text")
         for flag in ("is_required", "is_on_leaderboard"):
             if entry[flag] not in ("true", "false"):
-                raise question.error(
+                question.fault(
                     flag, "the platform compares with texts; write 'true' or 'false' in quotes."
                 )
         selection = entry["selection"]
@@ -186,7 +187,7 @@ def _check_fact_sheet(top: Section) -> None:
             "checkbox": selection == [True, False],
             "select": isinstance(selection, list) and bool(selection),
         }
-        if not right[kind]:
-            raise question.error(
+        if question.sound("type") and not right[kind]:
+            question.fault(
                 "selection", "write '' for text, [true, false] for checkbox, a list for select."
             )

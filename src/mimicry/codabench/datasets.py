@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 from PIL import Image
 
 from mimicry.codabench.model import Competition, Task
+from mimicry.codabench.run_files import check_data_exists
 from mimicry.errors import BundleError
 from mimicry.files import is_clutter
 from mimicry.hybrids.reference import COLUMNS, check_gradable, parse_reference
@@ -30,16 +31,7 @@ def check_data(competition: Competition) -> tuple[str, ...]:
         `check_task_data` finds.
     """
     tasks = [task for phase in competition.phases for task in phase.tasks]
-    wanted = [path for task in tasks for path in (task.input_data, task.reference_data) if path]
-    missing = [path for path in dict.fromkeys(wanted) if not path.is_file()]
-    if missing:
-        names = ", ".join(path.relative_to(competition.bundle).as_posix() for path in missing)
-        raise BundleError(
-            "data-missing",
-            f"The {competition.id} competition needs {names}, which "
-            f"{'is' if len(missing) == 1 else 'are'} not there. `mimicry data demo` makes "
-            "generated data; docs/organiser.md says how to put in your own.",
-        )
+    check_data_exists(tasks, competition.bundle)
     return tuple(warning for task in tasks for warning in check_task_data(task))
 
 

@@ -2,24 +2,39 @@
 
 The platform answers a malformed competition with the message of an uncaught
 exception, and ignores keys that it does not know. Here every complaint names the
-file, the line and the key, and says which edit mends it.
+file, the line and the key, and says which edit mends it. A fault is noted and the
+reading goes on with a stand-in for the value, so that all faults are told at once.
 """
 
 import difflib
 import re
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, NamedTuple
 
 import yaml
 
-from mimicry.errors import BundleError
+from mimicry.errors import BundleError, one_line
 
 Keys = tuple[str | int, ...]
 
+MOST_FAULTS = 20
+LONGEST_FAULT = 400
+# With the words around it within what an error's sentence holds.
+LONGEST_MESSAGE = 1900
+
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}(?:[ T]\d{2}:\d{2}(?::\d{2})?)?")
+_STAND_IN_DATE = datetime(2000, 1, 1, tzinfo=UTC)
+
+
+class Fault(NamedTuple):
+    """One fault: its line, the keys that it is about, and the whole complaint."""
+
+    line: int
+    keys: Keys
+    text: str
 
 
 @dataclass(frozen=True)
@@ -34,19 +49,61 @@ class Document:
         Its content as plain Python objects.
     node : yaml.Node
         Its syntax tree, for line numbers.
+    faults : list of Fault
+        What was found so far, in the order of finding.
     """
 
     name: str
     data: Mapping[str, Any]
     node: yaml.Node
+    faults: list[Fault] = field(default_factory=list)
 
-    def error(self, keys: Keys, problem: str) -> BundleError:
-        """Return a `BundleError` that names the file, the line and the key."""
-        where = f"{self.name} line {self._line(keys)}"
+    def fault(self, keys: Keys, problem: str, *, missing: str | None = None) -> None:
+        """Note a fault with its line and key; each is noted once.
+
+        Parameters
+        ----------
+        keys : tuple
+            The key that the message names.
+        problem : str
+            What is wrong, and the edit that mends it.
+        missing : str, optional
+            The key below `keys` that should be there and is not.
+        """
+        line = self._line(keys)
         shown = "".join(f"[{k}]" if isinstance(k, int) else f".{k}" for k in keys).lstrip(".")
-        return BundleError(
-            "competition-yaml", f"{where}, {shown}: {problem}" if shown else f"{where}: {problem}"
-        )
+        where = ", ".join(filter(None, (f"{self.name} line {line}", shown)))
+        about = keys if missing is None else (*keys, missing)
+        fault = Fault(line, about, f"{where}: {problem}")
+        if fault not in self.faults:
+            self.faults.append(fault)
+
+    def sound(self, keys: Keys) -> bool:
+        """Tell whether no fault was noted at `keys` or below."""
+        return not any(fault.keys[: len(keys)] == keys for fault in self.faults)
+
+    def refuse_faults(self) -> None:
+        """Raise what was noted, in the order of the file.
+
+        Raises
+        ------
+        BundleError
+            `competition-yaml`, with as many faults as a message holds, at most `MOST_FAULTS`.
+        """
+        texts = [fault.text for fault in sorted(self.faults, key=lambda fault: fault.line)]
+        if len(texts) == 1:
+            raise BundleError("competition-yaml", texts[0])
+        if not texts:
+            return
+        sentence, shown = f"{self.name} has {len(texts)} faults.", 0
+        for number, text in enumerate(texts[:MOST_FAULTS], 1):
+            longer = f"{sentence} ({number}) {one_line(text, LONGEST_FAULT)}"
+            if len(longer) > LONGEST_MESSAGE:
+                break
+            sentence, shown = longer, number
+        if shown < len(texts):
+            sentence += f" And {len(texts) - shown} more: mend these first."
+        raise BundleError("competition-yaml", sentence)
 
     def _line(self, keys: Keys) -> int:
         node, line = self.node, self.node.start_mark.line
@@ -148,15 +205,25 @@ def _refuse_duplicates(root: yaml.Node, name: str) -> None:
 
 @dataclass(frozen=True)
 class Section:
-    """One mapping of a document, read key by key with a complaint for each fault."""
+    """One mapping of a document, read key by key.
+
+    Every reader notes the fault that it finds and returns a stand-in of the right type;
+    nothing may be made of the values before `Document.refuse_faults`. What compares
+    several values asks `sound` first.
+    """
 
     document: Document
     keys: Keys
     data: Mapping[str, Any]
 
-    def error(self, key: str | None, problem: str) -> BundleError:
-        """Return a `BundleError` about `key` of this section, or about the section."""
-        return self.document.error(self.keys if key is None else (*self.keys, key), problem)
+    def fault(self, key: str | None, problem: str, *, missing: str | None = None) -> None:
+        """Note a fault of `key` in this section, or of the section."""
+        keys = self.keys if key is None else (*self.keys, key)
+        self.document.fault(keys, problem, missing=missing)
+
+    def sound(self, *names: str) -> bool:
+        """Tell whether no fault was noted at any of these keys or below."""
+        return all(self.document.sound((*self.keys, name)) for name in names)
 
     def known(self, names: Collection[str]) -> None:
         """Refuse every key that is not in `names`; the platform would ignore it in silence."""
@@ -164,33 +231,38 @@ class Section:
             if key not in names:
                 near = difflib.get_close_matches(str(key), names, 1, 0.7)
                 hint = f"did you mean `{near[0]}`?" if near else "remove it."
-                raise self.error(
+                self.fault(
                     str(key), f"this key is unknown and the platform would ignore it; {hint}"
                 )
 
     def has(self, key: str) -> bool:
-        """Tell whether `key` is written, refusing one with an empty value."""
+        """Tell whether `key` is written with a value, refusing one without."""
         if key in self.data and self.data[key] is None:
-            raise self.error(key, "the key has no value; give one or remove the line.")
+            self.fault(key, "the key has no value; give one or remove the line.")
+            return False
         return key in self.data
 
     def require(self, key: str, example: str) -> Any:
-        """Return the value of `key`, or complain with a line to add."""
-        if not self.has(key):
-            raise self.error(None, f"the key `{key}` is missing; add a line such as `{example}`.")
-        return self.data[key]
+        """Return the value of `key`; None after a fault, with a line to add."""
+        if not self.has(key) and key not in self.data:
+            self.fault(
+                None, f"the key `{key}` is missing; add a line such as `{example}`.", missing=key
+            )
+        return self.data.get(key)
 
     def text(self, key: str, example: str, *, limit: int = 256, default: str | None = None) -> str:
         """Return a text of 1 to `limit` characters; required unless there is a default."""
         if default is not None and not self.has(key):
             return default
         value = self.require(key, f"{key}: {example}")
+        if value is None:
+            return example
         if not isinstance(value, str) or not value.strip():
-            raise self.error(key, f"this must be a text, for example `{key}: {example}`.")
+            self.fault(key, f"this must be a text, for example `{key}: {example}`.")
+            return example
         if len(value) > limit:
-            raise self.error(
-                key, f"{len(value)} characters are too long; the platform takes {limit}."
-            )
+            self.fault(key, f"{len(value)} characters are too long; the platform takes {limit}.")
+            return example
         return value.strip()
 
     def flag(self, key: str, *, default: bool) -> bool:
@@ -199,82 +271,90 @@ class Section:
             return default
         value = self.data[key]
         if not isinstance(value, bool):
-            raise self.error(key, f"this must be true or false without quotes, not {value!r}.")
+            self.fault(key, f"this must be true or false without quotes, not {value!r}.")
+            return default
         return value
 
-    def count(self, key: str, *, least: int, example: int, required: bool = False) -> int | None:
+    def count(self, key: str, *, least: int, example: int) -> int | None:
         """Return a whole number of at least `least`, None when the key is absent."""
-        if not required and not self.has(key):
-            return None
+        return self.number(key, least=least, example=example) if self.has(key) else None
+
+    def number(self, key: str, *, least: int, example: int) -> int:
+        """Return a whole number of at least `least`; the key is required."""
         value = self.require(key, f"{key}: {example}")
+        if value is None:
+            return example
         if isinstance(value, bool) or not isinstance(value, int) or value < least:
-            raise self.error(
+            self.fault(
                 key,
                 f"this must be a whole number of at least {least}, for example `{key}: {example}`, "
                 f"not {value!r}.",
             )
+            return example
         return value
 
     def choice(self, key: str, choices: Collection[str], *, default: str) -> str:
         """Return one of `choices`, `default` when the key is absent."""
         value = self.data[key] if self.has(key) else default
         if value not in choices:
-            raise self.error(key, f"{value!r} is unknown; choose one of {', '.join(choices)}.")
+            self.fault(key, f"{value!r} is unknown; choose one of {', '.join(choices)}.")
+            return default
         return str(value)
 
-    def moment(self, key: str, *, required: bool) -> datetime | None:
+    def moment(self, key: str) -> datetime:
         """Return a date as the platform reads it: UTC, a bare date is its first midnight.
 
         Quoted ``YYYY-MM-DD HH:MM:SS`` and plain ``YYYY-MM-DD`` are accepted. An unquoted
         time would lose its time of day on the platform, an offset would be dropped and
         other orders of day and month are read by guess: all three are refused.
         """
-        if not required and not self.has(key):
-            return None
         value = self.require(key, f'{key}: "2026-11-01 00:00:00"')
         wanted = f'write it quoted and in UTC, for example `{key}: "2026-11-01 00:00:00"`.'
+        if value is None:
+            return _STAND_IN_DATE
         if isinstance(value, datetime):
-            raise self.error(key, f"unquoted, this time of day is lost on the platform; {wanted}")
-        if isinstance(value, date):
+            self.fault(key, f"unquoted, this time of day is lost on the platform; {wanted}")
+        elif isinstance(value, date):
             return datetime(value.year, value.month, value.day, tzinfo=UTC)
-        if not isinstance(value, str) or not _DATE.fullmatch(value.strip()):
-            raise self.error(
-                key, f"{value!r} is no date that the platform reads for sure; {wanted}"
-            )
-        try:
-            return datetime.fromisoformat(value.strip()).replace(tzinfo=UTC)
-        except ValueError:
-            raise self.error(key, f"{value!r} does not exist in the calendar; {wanted}") from None
+        elif not isinstance(value, str) or not _DATE.fullmatch(value.strip()):
+            self.fault(key, f"{value!r} is no date that the platform reads for sure; {wanted}")
+        else:
+            try:
+                return datetime.fromisoformat(value.strip()).replace(tzinfo=UTC)
+            except ValueError:
+                self.fault(key, f"{value!r} does not exist in the calendar; {wanted}")
+        return _STAND_IN_DATE
 
     def path(self, key: str, example: str) -> PurePosixPath:
         """Return the bundle-relative path under `key`.
 
-        Raises
-        ------
-        BundleError
-            `competition-yaml` for absolute paths, ``..``, backslashes, and names with the
-            word "private", which the platform's storage cannot fetch again.
+        Refused are absolute paths, ``..``, backslashes, and names with the word
+        "private", which the platform's storage cannot fetch again.
         """
         text = self.text(key, example, limit=1024)
         path = PurePosixPath(text)
         if "\\" in text or path.is_absolute() or ".." in path.parts or ":" in text:
-            raise self.error(
+            self.fault(
                 key,
                 f"{text!r} must be a path below the bundle's root with `/`: `{key}: {example}`.",
             )
-        if "private" in text.lower():
-            raise self.error(
+        elif "private" in text.lower():
+            self.fault(
                 key, f'{text!r} holds the word "private", which the platform\'s storage trips over.'
             )
         return path
 
     def sections(self, key: str, example: str) -> Iterator["Section"]:
-        """Return the mappings of the list under `key`, at least one."""
+        """Yield the mappings of the list under `key`, which needs at least one entry."""
         value = self.require(key, example)
+        if value is None:
+            return
         if not isinstance(value, list) or not value:
-            raise self.error(key, f"this must be a list with at least one entry: `{example}`.")
+            self.fault(key, f"this must be a list with at least one entry: `{example}`.")
+            return
         for index, item in enumerate(value):
             keys = (*self.keys, key, index)
-            if not isinstance(item, dict):
-                raise self.document.error(keys, f"this must be a mapping: `{example}`.")
-            yield Section(self.document, keys, item)
+            if isinstance(item, dict):
+                yield Section(self.document, keys, item)
+            else:
+                self.document.fault(keys, f"this must be a mapping: `{example}`.")

@@ -53,8 +53,18 @@ def parse_source(name: str, source: bytes) -> ast.Module | Finding:
         )
 
 
-def model_findings(module: ast.Module, shown: str) -> Iterator[Finding]:
-    """Yield what is wrong or unknown about ``class Model`` and its methods."""
+def model_findings(module: ast.Module, shown: str) -> list[Finding]:
+    """Return what is wrong or unknown about ``class Model`` and its methods.
+
+    That ``predict_batch`` will be used is told only where nothing stands in its way.
+    """
+    findings = list(_class_findings(module, shown))
+    if any(finding.level == "error" for finding in findings):
+        findings = [finding for finding in findings if finding.code != "predict-batch"]
+    return findings
+
+
+def _class_findings(module: ast.Module, shown: str) -> Iterator[Finding]:
     found = _find_class(module)
     if isinstance(found, Finding):
         yield found

@@ -1,6 +1,5 @@
 """Builds what is uploaded: the zips of competitions and of submissions."""
 
-import tempfile
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from mimicry.codabench.programs import (
     program_settings,
     stage_program,
 )
+from mimicry.codabench.scratch import scratch_folder
 from mimicry.codabench.submission_files import submission_members
 from mimicry.codabench.zips import Content, write_zip
 from mimicry.errors import BundleError
@@ -63,7 +63,8 @@ def pack_competition(competition: Competition, dist: Path) -> PackedZip:
     BundleError
         What `mimicry.codabench.datasets.check_data` and `program_members` find,
         `file-missing` for a page, the terms or the image, `tasks-shared` for a task
-        that is not in exactly one phase, `zip-broken`, `zip-inconsistent`.
+        that is not in exactly one phase, `zip-unwritable`, `zip-broken`,
+        `zip-inconsistent`.
     """
     warnings = check_data(competition)
     document, members = _competition_members(competition)
@@ -143,8 +144,7 @@ def check_packed(archive: zipfile.ZipFile, id: str) -> None:
         something that it does not name; `program-metadata`.
     """
     names = set(archive.namelist())
-    with tempfile.TemporaryDirectory() as temporary:
-        root = Path(temporary).resolve()
+    with scratch_folder() as root:
         path = root / "competition.yaml"
         path.write_bytes(archive.read("competition.yaml"))
         packed = read_competition(root, path, id)
@@ -204,6 +204,8 @@ def pack_submission(folder: Path, output: Path | None = None) -> PackedZip:
     ------
     SubmissionError
         What `mimicry.codabench.submission_files.submission_members` finds.
+    BundleError
+        `zip-unwritable`, `zip-broken`.
     """
     target = output if output is not None else Path("dist") / f"{folder.resolve().name}.zip"
     members, warnings = submission_members(folder, target)

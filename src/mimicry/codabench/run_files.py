@@ -22,12 +22,12 @@ def check_data_exists(tasks: Collection[Task], bundle: Path) -> None:
         `data-missing`, with the command that makes demo data.
     """
     paths = [path for task in tasks for path in (task.input_data, task.reference_data) if path]
-    missing = [_shown(path, bundle) for path in paths if not path.is_file()]
+    missing = [_shown(path, bundle) for path in dict.fromkeys(paths) if not path.is_file()]
     if missing:
         raise BundleError(
             "data-missing",
             f"{', '.join(missing)}: no such data in the bundle {bundle}. Make demo data with "
-            "`mimicry data demo`, or put your own zips there (see input_data/README.md).",
+            "`mimicry data demo`, or put your own zips there (see docs/organiser.md).",
         )
 
 

@@ -4,7 +4,6 @@ import errno
 import fcntl
 import os
 import re
-import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -25,6 +24,7 @@ from mimicry.codabench.records import (
     write_run,
 )
 from mimicry.codabench.run_files import check_data_exists, last_lines
+from mimicry.codabench.scratch import scratch_folder, writable
 from mimicry.codabench.submission_zip import unpack_submission
 from mimicry.codabench.worker import TaskPlan, run_task, stage_task
 from mimicry.errors import BundleError, MimicryError, SubmissionError, one_line
@@ -34,6 +34,7 @@ RUNS_FOLDER = "runs"
 LOCK_FILE = ".lock"
 STAGING = ".staging"
 TAIL_LINES = 30
+CHOOSE_ANOTHER = "choose another --output"
 _OURS = {LOCK_FILE, STAGING}
 
 Report = Callable[[str], None]
@@ -89,12 +90,19 @@ def choose_tasks(phase: Phase, keys: Sequence[str]) -> tuple[Task, ...]:
 
 
 def default_output(bundle: Path, competition: str, phase: str, submission: Path) -> Path:
-    """Return ``runs/<competition>/<phase>/<stem>-<n>`` with the first free number."""
+    """Return ``runs/<competition>/<phase>/<stem>-<n>`` with the first free number.
+
+    Raises
+    ------
+    BundleError
+        `run-folder-unwritable` where one may not even look.
+    """
     stem = re.sub(r"[^\w.-]+", "_", submission_stem(submission)) or "submission"
     parent = bundle / RUNS_FOLDER / competition / phase
     number = 1
-    while (parent / f"{stem}-{number}").exists():
-        number += 1
+    with writable(parent, "run-folder-unwritable", CHOOSE_ANOTHER):
+        while (parent / f"{stem}-{number}").exists():
+            number += 1
     return parent / f"{stem}-{number}"
 
 
@@ -122,7 +130,8 @@ def run_submission(request: RunRequest, report: Report = print) -> RunRecord:
         What `pack_submission` finds in a folder.
     BundleError
         `data-missing`; `submission-missing`; `not-a-run-folder`, `run-folder-taken`,
-        `run-locked` about the output folder; what staging the programs finds.
+        `run-locked`, `run-folder-unwritable` about the output folder;
+        `temporary-folder`; what staging the programs finds.
     """
     output = request.output.resolve()
     check_data_exists(request.tasks, request.competition.bundle)
@@ -131,10 +140,11 @@ def run_submission(request: RunRequest, report: Report = print) -> RunRecord:
             "submission-missing",
             f"There is no file or folder {request.submission}; check the path.",
         )
-    _check_folder(output)
-    output.mkdir(parents=True, exist_ok=True)
-    with _locked(output), tempfile.TemporaryDirectory(prefix="mimicry-") as scratch:
-        archive = _as_zip(request.submission, Path(scratch), report)
+    with writable(output, "run-folder-unwritable", CHOOSE_ANOTHER):
+        _check_folder(output)
+        output.mkdir(parents=True, exist_ok=True)
+    with _locked(output), scratch_folder() as scratch:
+        archive = _as_zip(request.submission, scratch, report)
         record = _begin(request, output, sha256_file(archive), report)
         staging = output / STAGING
         remove_tree(staging)
@@ -166,7 +176,7 @@ def run_submission(request: RunRequest, report: Report = print) -> RunRecord:
 
 
 def summary(record: RunRecord, folder: Path, columns: Mapping[str, int]) -> Iterator[str]:
-    """Yield the lines that end a run: every task's scores, or what went wrong.
+    """Yield the lines that end a run: every task's scores, or the code of what went wrong.
 
     Parameters
     ----------
@@ -184,9 +194,24 @@ def summary(record: RunRecord, folder: Path, columns: Mapping[str, int]) -> Iter
             yield f"task {key}: finished in {spent:.1f} s"
             yield from (f"  {value}" for value in values)
         else:
-            yield f"task {key}: {task.state}: {task.error or 'it did not end'} [{task.error_code}]"
+            yield f"task {key}: {task.state} [{task.error_code or 'it did not end'}]"
         yield from (f"  note: {note}" for note in task.notes)
     yield f"run folder: {folder}"
+
+
+def failures(record: RunRecord) -> list[str]:
+    """Return one sentence for every way in which tasks failed, naming the tasks.
+
+    Tasks that failed for the same reason share a line.
+    """
+    tasks: dict[str, list[str]] = {}
+    for key, task in record.tasks.items():
+        if task.error is not None:
+            tasks.setdefault(f"{task.error} [{task.error_code}]", []).append(key)
+    return [
+        f"{'task' if len(keys) == 1 else 'tasks'} {', '.join(keys)}: {reason}"
+        for reason, keys in tasks.items()
+    ]
 
 
 def failure_tail(folder: Path, key: str) -> list[str]:
@@ -259,16 +284,28 @@ def _begin(request: RunRequest, output: Path, sha256: str, report: Report) -> Ru
     if not (output / RUN_FILE).exists():
         return started
     earlier = read_run(output)
-    for name in ("competition", "phase", "submission_sha256"):
-        if getattr(earlier, name) != getattr(started, name):
+    held, wanted = _identity(earlier), _identity(started)
+    for what in held:
+        # The same content under another name is the same submission.
+        if held[what][0] != wanted[what][0]:
             raise BundleError(
                 "run-folder-taken",
-                f"{output} holds a run with another {name.replace('_', ' ')} "
-                f"({getattr(earlier, name)}); choose another --output.",
+                f"{output} holds a run of another {what}: {held[what][1]}, not "
+                f"{wanted[what][1]}; {CHOOSE_ANOTHER}.",
             )
     order = {task.key: i for i, task in enumerate(request.phase.tasks)}
     kept = sorted(earlier.tasks.items(), key=lambda item: order.get(item[0], len(order)))
     return replace(started, tasks=dict(kept))
+
+
+def _identity(record: RunRecord) -> dict[str, tuple[str, str]]:
+    """Return by what a run is told apart from another, each with how people are told."""
+    submission = f"{record.submission} (SHA-256 {record.submission_sha256[:12]})"
+    return {
+        "competition": (record.competition, record.competition),
+        "phase": (record.phase, record.phase),
+        "submission": (record.submission_sha256, submission),
+    }
 
 
 def _unpack(archive: Path, folder: Path) -> TaskRecord | None:
@@ -298,19 +335,20 @@ def _check_folder(output: Path) -> None:
     if not output.exists():
         return
     if not output.is_dir():
-        raise BundleError("not-a-run-folder", f"{output} is a file; choose another --output.")
+        raise BundleError("not-a-run-folder", f"{output} is a file; {CHOOSE_ANOTHER}.")
     names = {entry.name for entry in output.iterdir()}
     if RUN_FILE not in names and names - _OURS:
         raise BundleError(
             "not-a-run-folder",
             f"{output} is not empty and holds no run ({one_line(sorted(names - _OURS)[0], 80)} is "
-            "in it); choose another --output.",
+            f"in it); {CHOOSE_ANOTHER}.",
         )
 
 
 @contextmanager
 def _locked(output: Path) -> Iterator[None]:
-    descriptor = os.open(output / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    with writable(output, "run-folder-unwritable", CHOOSE_ANOTHER):
+        descriptor = os.open(output / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

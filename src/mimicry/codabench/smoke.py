@@ -1,6 +1,5 @@
 """A submission over a few generated images, through ingestion as on the platform."""
 
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +8,7 @@ from mimicry.codabench.competition import Competition
 from mimicry.codabench.engines import Engine
 from mimicry.codabench.packing import ProgramSettings, pack_submission, stage_program
 from mimicry.codabench.run_files import last_lines, read_ingestion_state, settle
+from mimicry.codabench.scratch import scratch_folder
 from mimicry.codabench.submission_zip import unpack_submission
 from mimicry.codabench.worker import TaskPlan, run_ingestion
 from mimicry.errors import BundleError, one_line
@@ -62,7 +62,8 @@ def smoke_run(
     Raises
     ------
     BundleError
-        `no-ingestion` when the competition's first phase has no ingestion program.
+        `no-ingestion` when the competition's first phase has no ingestion program;
+        `temporary-folder`.
     SubmissionError
         When the submission cannot be packed or unpacked.
     """
@@ -74,8 +75,7 @@ def smoke_run(
         raise BundleError("no-ingestion", f"{competition.id} has no ingestion program to try.")
     settings = ProgramSettings(competition.id, phase.name, task.key, phase.execution_time_limit)
     plan = TaskPlan(task, settings, TIME_LIMIT, ())
-    with tempfile.TemporaryDirectory(prefix="mimicry-smoke-") as scratch:
-        folder = Path(scratch)
+    with scratch_folder() as folder:
         archive = submission
         if submission.is_dir():
             archive = pack_submission(submission, folder / "submission.zip").path
@@ -106,7 +106,9 @@ def smoke_run(
                 sentence += f"; {spent / IMAGES * 1000:.0f} ms per image"
             return SmokeResult(0, f"{sentence}.", result.seconds, ())
         said = last_lines(logs / "ingestion.stderr.txt", 1, 2000)
-        sentence = one_line(str(state.get("error") or (said[0] if said else "no message")))
+        sentence = said[0] if said else "no message"
+        if state.get("error"):
+            sentence = f"{state['error']} [{state.get('error_code')}]"
         code = result.exit_code if result.exit_code in {3, 4} else 1
         tail = tuple(last_lines(output / "participant.log", TAIL_LINES))
-        return SmokeResult(code, f"smoke run failed: {sentence}", result.seconds, tail)
+        return SmokeResult(code, f"smoke run failed: {one_line(sentence)}", result.seconds, tail)

@@ -4,7 +4,6 @@ Reads files and runs none. What ingestion would refuse is judged by ingestion's 
 functions, so that the check and the run cannot disagree.
 """
 
-import tempfile
 import zipfile
 from collections.abc import Iterator
 from contextlib import suppress
@@ -20,6 +19,7 @@ from mimicry.codabench.model_code import (
     model_findings,
     parse_source,
 )
+from mimicry.codabench.scratch import scratch_folder
 from mimicry.codabench.submission_zip import (
     MIB,
     ZIP_FAULTS,
@@ -139,6 +139,11 @@ def check_submission(submission: Path, allowed: Allowed | None) -> CheckReport:
         A zip, or a folder, which is judged as `mimicry pack-submission` would zip it.
     allowed : mapping or None
         The organiser's list of packages, or None where there is no bundle at hand.
+
+    Raises
+    ------
+    BundleError
+        `temporary-folder`.
     """
     findings = list(_check(submission, allowed))
     order = {"error": 0, "warning": 1, "note": 2}
@@ -202,8 +207,7 @@ def _check_content(source: _Source, allowed: Allowed | None) -> Iterator[Finding
         return
     yield from _metadata_findings(source, members)
     yield from _file_findings(source, members)
-    with tempfile.TemporaryDirectory(prefix="mimicry-check-") as scratch:
-        skeleton = Path(scratch)
+    with scratch_folder() as skeleton:
         _make_skeleton(source, members, skeleton)
         try:
             found = find_model(skeleton)

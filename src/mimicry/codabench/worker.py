@@ -3,6 +3,7 @@
 import hashlib
 import re
 import shutil
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +28,7 @@ from mimicry.files import remove_tree, sha256_file
 LIMIT_VARIABLE = "MIMICRY_TIME_LIMIT"
 GRACE = 30.0
 """Seconds that a program gets over its limit before it is ended by force."""
+REMEMBERED = 10
 
 _CODE = re.compile(r"^(?P<sentence>.*) \[(?P<code>[a-z0-9-]{1,60})\]$")
 _PLANTED_METADATA = (
@@ -117,7 +119,18 @@ def run_task(
     """
     (folder / "logs").mkdir(parents=True)
     notes: list[str] = []
-    ingestion = _predict(plan, submission, folder, staging, engine, report, notes)
+    # Scoring repeats why ingestion failed; on the terminal once is enough.
+    heard: deque[str] = deque(maxlen=REMEMBERED)
+
+    def hear(line: str) -> None:
+        heard.append(line)
+        report(line)
+
+    def report_new(line: str) -> None:
+        if line not in heard:
+            report(line)
+
+    ingestion = _predict(plan, submission, folder, staging, engine, hear, notes)
     prediction = folder / "prediction"
     if (prediction / "metadata").exists():
         return _failed(
@@ -126,7 +139,7 @@ def run_task(
             None,
             notes,
         )
-    scoring = _score(plan, folder, staging, engine, report, ingestion)
+    scoring = _score(plan, folder, staging, engine, report_new, ingestion)
     result = platform_scores(folder / "scoring", plan.columns, plan.primary)
     notes += result.notes
     problem = _ingestion_problem(plan, folder, ingestion) or _scoring_problem(plan, folder, scoring)

@@ -1,5 +1,6 @@
 """Zips with the same bytes for the same content, and a second look at each."""
 
+import errno
 import os
 import secrets
 import shutil
@@ -8,6 +9,7 @@ import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path, PurePosixPath
 
+from mimicry.codabench.scratch import writable
 from mimicry.errors import BundleError
 from mimicry.files import is_clutter
 
@@ -16,6 +18,7 @@ Content = bytes | Path
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 _MODE = stat.S_IFREG | 0o644
 _UNIX = 3
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 def is_left_out(name: str) -> bool:
@@ -78,18 +81,30 @@ def write_zip(
     Raises
     ------
     BundleError
-        `zip-broken` when the written file does not read back as it was meant.
+        `zip-unwritable` when `output` cannot be written, `zip-broken` when the written
+        file does not read back as it was meant.
     """
-    output.parent.mkdir(parents=True, exist_ok=True)
     temporary = output.with_name(f".{output.name}.{secrets.token_hex(6)}.tmp")
-    descriptor = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o644)
+    remedy = "name another place for the zip, or make room there"
+    with writable(output, "zip-unwritable", remedy):
+        if output.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        output.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o644)
     try:
         with os.fdopen(descriptor, "w+b") as file:
-            with zipfile.ZipFile(file, "w") as archive:
-                for name in sorted(members):
-                    _add(archive, name, members[name], compress=compress)
-            file.flush()
-            os.fsync(file.fileno())
+            try:
+                with zipfile.ZipFile(file, "w") as archive:
+                    for name in sorted(members):
+                        _add(archive, name, members[name], compress=compress)
+                file.flush()
+                os.fsync(file.fileno())
+            except OSError as error:
+                # Anything else came from a file that was read.
+                if error.errno in _FULL:
+                    with writable(output, "zip-unwritable", remedy):
+                        raise
+                raise
         with zipfile.ZipFile(temporary) as archive:
             damaged = archive.testzip()
             if damaged is not None or sorted(archive.namelist()) != sorted(members):

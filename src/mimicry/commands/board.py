@@ -1,10 +1,24 @@
 """``mimicry board``: the leaderboard of the runs on this machine."""
 
+import shutil
+import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from mimicry.commands.options import ANY_PATH, bundle_option, find
+from mimicry.commands.options import (
+    ANY_PATH,
+    bundle_option,
+    competition_named,
+    existing_path,
+    find,
+    phase_named,
+)
+from mimicry.errors import BundleError
+
+if TYPE_CHECKING:
+    from mimicry.codabench.competition import Competition, Phase
 
 
 @click.command(
@@ -14,7 +28,7 @@ Examples:
   mimicry board --competition two-task --phase final
   mimicry board runs/demo other/runs --csv"""
 )
-@click.argument("runs_dir", nargs=-1, type=ANY_PATH)
+@click.argument("runs_dir", nargs=-1, type=ANY_PATH, callback=existing_path)
 @click.option("--competition", metavar="ID", help="Only this one; by default all that have runs.")
 @click.option("--phase", metavar="NAME", help="Only this one; by default all that have runs.")
 @click.option("--every-column", is_flag=True, help="Also columns that are n/a under their task.")
@@ -53,33 +67,61 @@ def show_boards(
     """Print the boards of every competition and phase asked for that has runs."""
     from mimicry.codabench.board import Board, find_runs, make_board
     from mimicry.codabench.board_text import board_csv, board_json, board_table
-    from mimicry.codabench.competition import list_competitions, load_competition
+    from mimicry.codabench.scratch import writable
     from mimicry.files import write_atomically
     from mimicry.reports.terminal import terminal_picture
 
     root = find(bundle)
     default = root / "runs"
     runs, problems = find_runs(runs_dir or ((default,) if default.is_dir() else ()))
-    ids = [competition] if competition else list(list_competitions(root))
     boards: list[Board] = []
-    for id in ids:
-        loaded = load_competition(root, id)
-        phases = (loaded.phase(phase),) if phase else loaded.phases
-        for one in phases:
-            asked = competition is not None and phase is not None
-            if asked or any((r.competition, r.phase) == (id, one.slug) for _, r in runs):
-                boards.append(make_board(loaded, one, runs))
-    tables = [board_table(one, every_column=every_column) for one in boards]
+    asked = competition is not None and phase is not None
+    for loaded, one in _choose(root, competition, phase):
+        if asked or any((r.competition, r.phase) == (loaded.id, one.slug) for _, r in runs):
+            boards.append(make_board(loaded, one, runs))
     if svg is not None:
         title = click.get_current_context().command_path
-        write_atomically(svg, terminal_picture("\n".join(tables), title))
+        tables = [board_table(one, every_column=every_column) for one in boards]
+        with writable(svg, "picture-unwritable", "name another file with --svg"):
+            write_atomically(svg, terminal_picture("\n".join(tables), title))
     if form == "json":
         click.echo("[" + ",\n".join(board_json(one).rstrip() for one in boards) + "]")
     elif form == "csv":
         click.echo("\n".join(board_csv(one) for one in boards), nl=False)
     else:
+        width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+        tables = [board_table(one, every_column=every_column, width=width) for one in boards]
         click.echo("\n".join(tables), nl=False)
         if not boards:
             click.echo("No runs yet: `mimicry run SUBMISSION` makes one.")
     for problem in problems:
         click.echo(problem, err=True)
+
+
+def _choose(
+    root: Path, competition: str | None, phase: str | None
+) -> list[tuple["Competition", "Phase"]]:
+    """Return the competitions and phases asked for; by default all that can be read."""
+    from mimicry.codabench.competition import list_competitions
+
+    if competition is not None:
+        competitions = [competition_named(root, competition)]
+    else:
+        competitions = []
+        for id in list_competitions(root):
+            try:
+                competitions.append(competition_named(root, id))
+            except BundleError as error:
+                click.echo(f"warning: {id} is left out: {error}", err=True)
+    found, unknown = [], list[click.BadParameter]()
+    for one in competitions:
+        try:
+            phases = (phase_named(one, phase),) if phase is not None else one.phases
+        except click.BadParameter as error:
+            unknown.append(error)
+        else:
+            found += [(one, chosen) for chosen in phases]
+    # Competitions may have different phases; one that none has is a mistake.
+    if unknown and not found:
+        raise unknown[0]
+    return found

@@ -1,18 +1,28 @@
 """``mimicry check``: what is wrong with a submission, before it is uploaded."""
 
 import json
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from mimicry.commands.options import ANY_PATH, bundle_option, engine_option, find
-from mimicry.errors import BundleError, MimicryError, one_line
+from mimicry.commands.findings import check_in, show_findings
+from mimicry.commands.options import (
+    ANY_PATH,
+    bundle_option,
+    competition_exists,
+    competition_named,
+    engine_option,
+    existing_path,
+    find_if_any,
+)
+from mimicry.errors import EXIT_SUBMISSION, BundleError, MimicryError
 
 if TYPE_CHECKING:
     from mimicry.codabench.smoke import SmokeResult
-    from mimicry.ingestion.requirements import Allowed
+    from mimicry.codabench.submission_check import CheckReport
 
 
 @click.command(
@@ -22,7 +32,7 @@ Examples:
   mimicry check my_model.zip --smoke
   mimicry check my_model.zip --json"""
 )
-@click.argument("submission", type=ANY_PATH)
+@click.argument("submission", type=ANY_PATH, callback=existing_path)
 @click.option("--smoke", is_flag=True, help="Also run it over 8 generated images.")
 @click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
 @click.option(
@@ -45,20 +55,20 @@ def check(
     """Check SUBMISSION, a zip or a folder, without running it.
 
     Looks at the zip, the layout, the code, the requirements, sizes and kinds of files,
-    and tells everything at once. Exit code 3 with any error.
+    and tells everything at once, the verdict last. Exit code 3 with any error.
     """
-    from mimicry.codabench.submission_check import check_submission
-
-    report = check_submission(submission, _allowed(bundle))
+    root = _find(bundle, smoke=smoke)
+    smoke_run = None
+    if root is not None:
+        smoke_run = _prepare(root, submission, competition, engine, smoke=smoke, quiet=as_json)
+    report = check_in(root, submission)
     if not as_json:
-        for finding in report.findings:
-            click.echo(f"{finding.level:7} {one_line(finding.sentence)} [{finding.code}]")
+        show_findings(report)
         if smoke and report.exit_code:
             click.echo("No smoke run: mend the errors first.")
-        click.echo(report.summary, err=bool(report.exit_code))
     result = None
-    if smoke and not report.exit_code:
-        result = _smoke(submission, competition, engine, bundle, quiet=as_json)
+    if smoke_run is not None and not report.exit_code:
+        result = smoke_run()
     if as_json:
         content = {
             "submission": report.submission,
@@ -67,42 +77,57 @@ def check(
             "smoke": None if result is None else asdict(result),
         }
         click.echo(json.dumps(content, indent=2, ensure_ascii=False))
-    elif result is not None:
-        _show_smoke(result)
+    else:
+        _show_verdict(report, result)
     return report.exit_code or (result.exit_code if result is not None else 0)
 
 
-def _allowed(bundle: Path | None) -> "Allowed | None":
-    from mimicry.ingestion.requirements import read_allowed
+def _find(bundle: Path | None, *, smoke: bool) -> Path | None:
+    root = find_if_any(bundle)
+    if root is None and smoke:
+        raise BundleError(
+            "bundle-not-found",
+            "--smoke runs the competition's own ingestion program, so it needs the bundle, and "
+            f"there is no competition.yaml in {Path.cwd()} or above; run this inside a clone of "
+            "the bundle, name one with --bundle, or check without --smoke.",
+        )
+    return root
 
-    try:
-        root = find(bundle)
-    except BundleError:
-        # A participant may have this package and no clone; the check then says so.
-        if bundle is not None:
-            raise
+
+def _prepare(
+    root: Path, submission: Path, id: str, engine: str, *, smoke: bool, quiet: bool
+) -> Callable[[], "SmokeResult"] | None:
+    """Return the smoke run, if asked for; wrong names are refused before anything is printed."""
+    if not smoke:
+        competition_exists(root, id)
         return None
-    return read_allowed(root / "ingestion_program" / "allowed_packages.txt")
-
-
-def _smoke(
-    submission: Path, competition: str, engine: str, bundle: Path | None, *, quiet: bool
-) -> "SmokeResult":
-    from mimicry.codabench.competition import load_competition
     from mimicry.codabench.smoke import SmokeResult, smoke_run
     from mimicry.commands.engine import engine_for
 
-    chosen = engine_for(engine)
-    loaded = load_competition(find(bundle), competition)
-    try:
-        return smoke_run(submission, loaded, chosen, (lambda line: None) if quiet else click.echo)
-    except MimicryError as error:
-        if error.kind != "submission":
-            raise
-        return SmokeResult(error.exit_code, f"smoke run failed: {error}", 0.0, ())
+    competition, chosen = competition_named(root, id), engine_for(engine)
+
+    def run() -> SmokeResult:
+        click.echo(chosen.walls, err=quiet)
+        report = (lambda line: None) if quiet else click.echo
+        try:
+            return smoke_run(submission, competition, chosen, report)
+        except MimicryError as error:
+            if error.kind != "submission":
+                raise
+            return SmokeResult(error.exit_code, f"smoke run failed: {error}", 0.0, ())
+
+    return run
 
 
-def _show_smoke(result: "SmokeResult") -> None:
+def _show_verdict(report: "CheckReport", result: "SmokeResult | None") -> None:
+    """Print how the smoke run ended, if there was one, and last what follows from it all."""
+    if result is None or not result.exit_code:
+        if result is not None:
+            click.echo(result.sentence)
+        click.echo(report.summary, err=bool(report.exit_code))
+        return
     for line in result.tail:
         click.echo(f"  | {line}")
-    click.echo(result.sentence, err=bool(result.exit_code))
+    fault = result.exit_code == EXIT_SUBMISSION
+    verdict = "will not run" if fault else "could not be tried, which is not its fault"
+    click.echo(f"{report.submission}: {verdict}; {result.sentence}", err=True)

@@ -9,9 +9,15 @@ from mimicry.commands.options import ANY_PATH, FOLDER, find, read_size
 _NAMES = {"development": "val", "final": "test"}
 
 
-@click.group()
+@click.group(
+    epilog="""\b
+Examples:
+  mimicry data demo
+  mimicry data demo --like ref_val.csv --phase development
+  mimicry data clean"""
+)
 def data() -> None:
-    """Make data sets."""
+    """Make data sets, and remove them."""
 
 
 @data.command(
@@ -42,7 +48,7 @@ Examples:
     help="With --like: which phase's data to make; default development.",
 )
 @click.option("--workers", type=click.IntRange(min=1), help="Processes; default: all cores.")
-@click.option("--force", is_flag=True, help="Draw again what is already there.")
+@click.option("--force", is_flag=True, help="Draw all again, and replace also foreign data.")
 def demo(
     output: Path | None,
     seed: int,
@@ -53,12 +59,16 @@ def demo(
     workers: int | None,
     force: bool,
 ) -> None:
-    """Draw butterflies: training, validation and test images with their labels."""
+    """Draw butterflies: training, validation and test images with their labels.
+
+    What is already there stays; data that this command did not make are never replaced
+    without --force.
+    """
     if like is not None and scale is not None:
         raise click.UsageError("--scale has no meaning with --like, which gives the numbers.")
     if like is None and phase is not None:
         raise click.UsageError("--phase needs --like; without it all phases' data are made.")
-    from mimicry.demo.build import DEFAULT_SCALE, DEFAULT_SIZE, build_demo, build_like
+    from mimicry.demo.build import DEFAULT_SCALE, DEFAULT_SIZE, LIKE_SIZE, build_demo, build_like
 
     folder = output if output is not None else find(None)
     if like is not None:
@@ -66,7 +76,7 @@ def demo(
             like,
             folder,
             seed=seed,
-            size=size or (1000, 700),
+            size=size or LIKE_SIZE,
             workers=workers,
             force=force,
             names=_NAMES[phase or "development"],
@@ -82,3 +92,18 @@ def demo(
             force=force,
             report=click.echo,
         )
+
+
+@data.command(
+    "clean",
+    epilog="""\b
+Examples:
+  mimicry data clean
+  mimicry data clean --output /tmp/rehearsal""",
+)
+@click.option("--output", type=FOLDER, help="Where the data are; default: the bundle.")
+def clean(output: Path | None) -> None:
+    """Remove what `mimicry data demo` made; your own and changed files stay."""
+    from mimicry.demo.cleaning import clean_demo
+
+    clean_demo(output if output is not None else find(None), report=click.echo)

@@ -15,5 +15,5 @@ def engine_for(name: str) -> Engine:
         for better in ENGINES.values():
             if better is engine:
                 break
-            click.echo(f"{better.problem()}", err=True)
+            click.echo(f"warning: {better.problem()}", err=True)
     return engine

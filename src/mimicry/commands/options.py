@@ -1,10 +1,20 @@
-"""Options that several commands share."""
+"""Options and arguments that several commands share.
 
-from collections.abc import Callable
+What names something that is not there is wrong usage (exit code 2): a path, a
+competition, a phase. The library has sentences for them; here they become usage errors.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+
+from mimicry.errors import BundleError
+
+if TYPE_CHECKING:
+    from mimicry.codabench.competition import Competition, Phase
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -22,6 +32,18 @@ def read_size(
     if not (width.isdecimal() and height.isdecimal()):
         raise click.BadParameter(f"{value!r} is not WIDTHxHEIGHT such as 320x224.")
     return int(width), int(height)
+
+
+def existing_path(context: click.Context, parameter: click.Parameter, value: Any) -> Any:
+    """Refuse a path, or any of several, that does not exist, as a click callback."""
+    for path in value if isinstance(value, tuple) else (value,):
+        try:
+            found = path.exists()
+        except OSError as error:
+            raise click.BadParameter(f"{path} cannot be read: {error.strerror}.") from error
+        if not found:
+            raise click.BadParameter(f"there is no file or folder {path}; check the path.")
+    return value
 
 
 def bundle_option(command: Command) -> Command:
@@ -49,3 +71,50 @@ def find(bundle: Path | None) -> Path:
     from mimicry.codabench.competition import find_bundle
 
     return find_bundle(bundle if bundle is not None else Path.cwd())
+
+
+def find_if_any(bundle: Path | None) -> Path | None:
+    """Return the bundle to work on, None when there is none and none was named."""
+    try:
+        return find(bundle)
+    except BundleError:
+        # A participant may have this package and no clone.
+        if bundle is not None:
+            raise
+        return None
+
+
+def competition_named(root: Path, id: str) -> "Competition":
+    """Read a competition; an unknown one is wrong usage."""
+    from mimicry.codabench.competition import load_competition
+
+    with _usage("competition-unknown", "--competition"):
+        return load_competition(root, id)
+
+
+def competition_exists(root: Path, id: str) -> None:
+    """Refuse the name of a competition that is unknown, without reading any."""
+    from mimicry.codabench.competition import list_competitions
+
+    known = list_competitions(root)
+    if id not in known:
+        raise click.BadParameter(
+            f"there is no competition {id!r}; choose one of: {', '.join(known)}.",
+            param_hint="--competition",
+        )
+
+
+def phase_named(competition: "Competition", name: str) -> "Phase":
+    """Return a phase; an unknown one is wrong usage."""
+    with _usage("phase-unknown", "--phase"):
+        return competition.phase(name)
+
+
+@contextmanager
+def _usage(code: str, option: str) -> Iterator[None]:
+    try:
+        yield
+    except BundleError as error:
+        if error.code != code:
+            raise
+        raise click.BadParameter(error.sentence, param_hint=option) from error

@@ -1,10 +1,25 @@
 """``mimicry pack`` and ``mimicry pack-submission``: zips to upload."""
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from mimicry.commands.options import ANY_PATH, FOLDER, bundle_option, find
+from mimicry.commands.findings import check_in, show_findings
+from mimicry.commands.options import (
+    ANY_PATH,
+    FOLDER,
+    bundle_option,
+    competition_named,
+    existing_path,
+    find,
+    find_if_any,
+)
+from mimicry.errors import BundleError, SubmissionError
+
+if TYPE_CHECKING:
+    from mimicry.codabench.competition import Competition
 
 
 @click.command(
@@ -23,12 +38,13 @@ def pack(ids: tuple[str, ...], dist: Path | None, bundle: Path | None) -> None:
 
     Each zip is read back and checked; the same content gives the same SHA-256.
     """
-    from mimicry.codabench.competition import list_competitions, load_competition
+    from mimicry.codabench.competition import list_competitions
     from mimicry.codabench.packing import pack_competition
 
     root = find(bundle)
-    for id in ids or tuple(list_competitions(root)):
-        packed = pack_competition(load_competition(root, id), dist or root / "dist")
+    chosen = dict.fromkeys(ids or list_competitions(root))
+    for competition in _read_all(root, list(chosen)):
+        packed = pack_competition(competition, dist or root / "dist")
         _show(packed.path, packed.size, packed.sha256, len(packed.members), packed.warnings)
 
 
@@ -39,17 +55,64 @@ Examples:
   mimicry pack-submission my_model/
   mimicry pack-submission my_model/ --output my_model-2.zip""",
 )
-@click.argument("folder", type=ANY_PATH)
+@click.argument("folder", type=ANY_PATH, callback=existing_path)
 @click.option("--output", type=ANY_PATH, metavar="ZIP", help="Default: dist/FOLDER.zip.")
-def pack_submission(folder: Path, output: Path | None) -> None:
-    """Zip the contents of FOLDER as a submission, without clutter."""
+@bundle_option
+def pack_submission(folder: Path, output: Path | None, bundle: Path | None) -> int:
+    """Check FOLDER and zip its contents as a submission, without clutter.
+
+    With any error nothing is written, and the exit code is 3.
+    """
     from mimicry.codabench.packing import pack_submission as pack_folder
 
+    if not folder.is_dir():
+        raise click.BadParameter(
+            f"{folder} is no folder; name the folder that holds model.py.", param_hint="FOLDER"
+        )
+    report = check_in(find_if_any(bundle), _packed_folder(folder))
+    show_findings(report)
+    if report.exit_code:
+        click.echo(f"{report.summary} Nothing was packed: mend the errors first.", err=True)
+        return report.exit_code
     packed = pack_folder(folder, output)
-    _show(packed.path, packed.size, packed.sha256, len(packed.members), packed.warnings)
+    # What it warns of has just been told as findings.
+    _show(packed.path, packed.size, packed.sha256, len(packed.members), ())
+    return 0
+
+
+def _packed_folder(folder: Path) -> Path:
+    """Return the folder whose contents are packed: this one, or the only one that counts."""
+    from mimicry.ingestion.submission import find_model
+
+    try:
+        found = find_model(folder)
+    except SubmissionError:
+        # The check finds the same, and more.
+        return folder
+    if found.wrapper is not None:
+        click.echo(
+            f"model.py lies in {found.wrapper}/; its contents are packed, and nothing beside it."
+        )
+    return found.folder
+
+
+def _read_all(root: Path, ids: Sequence[str]) -> list["Competition"]:
+    """Read competitions; the faults of all are told before the last one's are raised."""
+    read, faults = [], list[BundleError]()
+    for id in ids:
+        try:
+            read.append(competition_named(root, id))
+        except BundleError as error:
+            faults.append(error)
+    for fault in faults[:-1]:
+        click.echo(str(fault), err=True)
+    if faults:
+        raise faults[-1]
+    return read
 
 
 def _show(path: Path, size: int, sha256: str, members: int, warnings: tuple[str, ...]) -> None:
-    click.echo(f"{path}  {size:,} bytes, {members} files\n  SHA-256 {sha256}")
+    files = "1 file" if members == 1 else f"{members} files"
+    click.echo(f"{path}  {size:,} bytes, {files}\n  SHA-256 {sha256}")
     for warning in warnings:
         click.echo(f"  warning: {warning}", err=True)

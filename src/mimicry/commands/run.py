@@ -4,7 +4,16 @@ from pathlib import Path
 
 import click
 
-from mimicry.commands.options import ANY_PATH, FOLDER, bundle_option, engine_option, find
+from mimicry.commands.options import (
+    ANY_PATH,
+    FOLDER,
+    bundle_option,
+    competition_named,
+    engine_option,
+    existing_path,
+    find,
+    phase_named,
+)
 
 
 @click.command(
@@ -14,7 +23,7 @@ Examples:
   mimicry run my_model.zip --competition two-task --task A --output runs/try-1
   mimicry run my_model.zip --phase final --engine bubblewrap"""
 )
-@click.argument("submission", type=ANY_PATH)
+@click.argument("submission", type=ANY_PATH, callback=existing_path)
 @click.option(
     "--competition", default="hybrid", show_default=True, metavar="ID", help="two-task or hybrid."
 )
@@ -76,12 +85,12 @@ def run_and_show(
     tail: bool,
 ) -> int:
     """Do what ``mimicry run`` does; return the exit code, the worst of the tasks'."""
-    from mimicry.codabench.competition import load_competition
     from mimicry.codabench.runs import (
         RunRequest,
         choose_tasks,
         default_output,
         failure_tail,
+        failures,
         run_submission,
         submission_stem,
         summary,
@@ -89,8 +98,8 @@ def run_and_show(
     from mimicry.commands.engine import engine_for
 
     root = find(bundle)
-    loaded = load_competition(root, competition)
-    chosen_phase = loaded.phase(phase)
+    loaded = competition_named(root, competition)
+    chosen_phase = phase_named(loaded, phase)
     keys = [key.strip() for key in tasks.split(",") if key.strip()] if tasks else []
     try:
         chosen = choose_tasks(chosen_phase, keys)
@@ -114,13 +123,13 @@ def run_and_show(
     columns = {column.key: column.precision for column in loaded.leaderboard.columns}
     for line in summary(record, folder, columns):
         click.echo(line)
-    failed = [(key, task) for key, task in record.tasks.items() if task.error is not None]
-    tails = ((key, failure_tail(folder, key)) for key, _ in failed if tail)
+    failed = [key for key, task in record.tasks.items() if task.error is not None]
+    tails = ((key, failure_tail(folder, key)) for key in failed if tail)
     # One is enough: the tasks of a run fail for the same reason more often than not.
     for key, lines in [found for found in tails if found[1]][:1]:
         click.echo(f"\nThe end of what the submission printed in task {key}:")
         for line in lines:
             click.echo(f"  | {line}")
-    for key, task in failed:
-        click.echo(f"task {key}: {task.error} [{task.error_code}]", err=True)
+    for line in failures(record):
+        click.echo(line, err=True)
     return record.exit_code

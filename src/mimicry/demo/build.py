@@ -3,18 +3,17 @@
 The same arguments give the same bytes, however many processes draw.
 """
 
-import csv
-import io
+import shlex
 import time
-import zipfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
 from mimicry import __version__
 from mimicry.demo.drawing import draw_all
+from mimicry.demo.set_files import is_a, is_mimic, training_table, write_set, zip_names
 from mimicry.demo.sets import (
-    TRAINING,
     Order,
     Specimen,
     challenge_set,
@@ -23,15 +22,17 @@ from mimicry.demo.sets import (
     sample_set,
     training_set,
 )
-from mimicry.demo.storage import Build, locked, write_zip
+from mimicry.demo.storage import RECORDS, Build, locked, read_record
 from mimicry.errors import BundleError
 from mimicry.files import sha256_file, write_atomically
 
 DEFAULT_SCALE = 0.4
 DEFAULT_SIZE = (320, 224)
+LIKE_SIZE = (1000, 700)
+DEFAULT_SEED = 1
 LARGEST = (10_000, 10_000)
-# Raised when the pictures change, so that data of an older generator is drawn anew.
-GENERATOR = 1
+# Raised when pictures or zips change, so that data of an older generator is made anew.
+GENERATOR = 2
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ class DemoSummary:
 def build_demo(
     output: Path,
     *,
-    seed: int = 1,
+    seed: int = DEFAULT_SEED,
     size: tuple[int, int] = DEFAULT_SIZE,
     scale: float = DEFAULT_SCALE,
     workers: int | None = None,
@@ -95,37 +96,35 @@ def build_demo(
         raise BundleError("demo-scale", f"The scale is {scale:g}; choose one in (0, 100].")
     started = time.monotonic()
     parameters = {"kind": "demo", "seed": seed, "size": list(size), "scale": scale}
-    with locked(output):
-        build = Build(output, "manifest.json")
+    with locked(output), Build(output, "manifest.json") as build:
         done = _already_there(build, parameters, force, started, report)
         if done is not None:
             return done
         sets = {name: challenge_set(name, seed, scale) for name in ("val", "test")}
-        train = training_set(seed, scale)
-        train_names = [f"demo_data/train/{one.filename}" for one in train]
-        targets = [name for key in sets for name in _zip_names(key)]
-        targets += ["demo_data/butterfly_train.csv", *train_names]
-        build.clean()
-        if not force:
-            build.check_targets(targets)
+        train = {f"{RECORDS}/train/{one.filename}": one for one in training_set(seed, scale)}
+        table = f"{RECORDS}/butterfly_train.csv"
+        zips = [name for key in sets for name in zip_names(key)]
+        _prepare(build, [*zips, table, *train], force, report)
         for name, specimens in sets.items():
-            orders = [Order(one, seed, size) for one in specimens]
-            _write_set(build, name, specimens, draw_all(name, orders, workers, report))
-        orders = [Order(one, seed, size) for one in train]
-        pictures = draw_all("train", orders, workers, report)
-        for name, picture in zip(train_names, pictures, strict=True):
-            build.part(name).write_bytes(picture)
-        build.part("demo_data/butterfly_train.csv").write_text(training_table(train), "utf-8")
+            write_set(build, name, specimens, _drawer(name, seed, size, workers, report))
+        missing = {name: one for name, one in train.items() if name not in build.kept}
+        drawer = _drawer("train", seed, size, workers, report)
+        with closing(drawer(list(missing.values()))) as pictures:
+            for name, picture in zip(missing, pictures, strict=True):
+                build.part(name).write_bytes(picture)
+        if table not in build.kept:
+            text = training_table(list(train.values()))
+            build.part(table).write_text(text, encoding="utf-8")
         images = len(train) + sum(map(len, sets.values()))
-        return _finish(build, parameters, images, started, report)
+        return _finish(build, {"parameters": parameters, "images": images}, started, report)
 
 
 def build_like(
     reference: Path,
     output: Path,
     *,
-    seed: int = 1,
-    size: tuple[int, int] = (1000, 700),
+    seed: int = DEFAULT_SEED,
+    size: tuple[int, int] = LIKE_SIZE,
     workers: int | None = None,
     force: bool = False,
     names: str = "val",
@@ -165,25 +164,24 @@ def build_like(
         "kind": "like", "seed": seed, "size": list(size), "names": names,
         "labels": sha256_file(reference),
     }  # fmt: skip
-    for part, in_part in (("Species A", _in_a), ("the mimic", _in_mimic)):
-        if not any(map(in_part, specimens)):
+    for part, belongs in (("Species A", is_a), ("the mimic", is_mimic)):
+        if not any(map(belongs, specimens)):
             raise BundleError(
                 "labels-group",
                 f"{reference.name} has no rows of {part}; "
                 "both tasks need images (ssp_indicator major or minor, and mimic).",
             )
     specimens.sort(key=lambda one: one.filename)
-    with locked(output):
-        build = Build(output, f"manifest-like-{names}.json")
+    with locked(output), Build(output, f"manifest-like-{names}.json") as build:
         done = _already_there(build, parameters, force, started, report)
         if done is not None:
             return done
-        build.clean()
-        if not force:
-            build.check_targets(_zip_names(names))
-        orders = [Order(one, seed, size) for one in specimens]
-        _write_set(build, names, specimens, draw_all(names, orders, workers, report))
-        return _finish(build, parameters, len(specimens), started, report)
+        _prepare(build, zip_names(names), force, report)
+        write_set(build, names, specimens, _drawer(names, seed, size, workers, report))
+        manifest = {
+            "parameters": parameters, "images": len(specimens), "label_file": reference.name,
+        }  # fmt: skip
+        return _finish(build, manifest, started, report)
 
 
 def write_samples(
@@ -219,7 +217,7 @@ def _already_there(
     report: Callable[[str], None],
 ) -> DemoSummary | None:
     parameters.update(version=__version__, generator=GENERATOR)
-    manifest = None if force else build.is_complete(parameters)
+    manifest = None if force else build.keep(parameters)
     if manifest is None:
         return None
     summary = _summary(build, manifest, False, started)
@@ -227,16 +225,63 @@ def _already_there(
     return summary
 
 
-def _finish(
-    build: Build,
-    parameters: dict[str, object],
-    images: int,
-    started: float,
+def _prepare(
+    build: Build, names: Sequence[str], force: bool, report: Callable[[str], None]
+) -> None:
+    """Refuse to overwrite what is foreign, and tell what is replaced and what is kept."""
+    if not force:
+        build.check_targets(names)
+    for record, replaced in build.displaced(names).items():
+        sets = ", ".join(sorted({Path(name).stem for name in replaced}))
+        command = _command(read_record(build.output / RECORDS / record) or {})
+        where = shlex.quote(str(build.output))
+        report(f"replacing {sets}; to get the old ones back: {command} --output {where}")
+    if build.kept:
+        report(f"{len(build.kept)} of {len(names)} files are already there and stay")
+
+
+def _command(manifest: Mapping[str, object]) -> str:
+    """Return the command that made the data of a manifest."""
+    found = manifest.get("parameters")
+    parameters = found if isinstance(found, dict) else {}
+    words = ["mimicry", "data", "demo"]
+    is_like = parameters.get("kind") == "like"
+    if is_like:
+        phase = "final" if parameters.get("names") == "test" else "development"
+        words += ["--like", str(manifest.get("label_file", "CSV")), "--phase", phase]
+    seed, scale, size = (parameters.get(key) for key in ("seed", "scale", "size"))
+    if seed is not None and seed != DEFAULT_SEED:
+        words += ["--seed", str(seed)]
+    if scale is not None and scale != DEFAULT_SCALE:
+        words += ["--scale", str(scale)]
+    if isinstance(size, list) and size != list(LIKE_SIZE if is_like else DEFAULT_SIZE):
+        words += ["--size", "x".join(map(str, size))]
+    return shlex.join(words)
+
+
+def _drawer(
+    name: str,
+    seed: int,
+    size: tuple[int, int],
+    workers: int | None,
     report: Callable[[str], None],
+) -> Callable[[Sequence[Specimen]], Generator[bytes, None, None]]:
+    """Return a function that yields the pictures of specimens."""
+
+    def drawer(specimens: Sequence[Specimen]) -> Generator[bytes, None, None]:
+        if specimens:
+            orders = [Order(one, seed, size) for one in specimens]
+            yield from draw_all(name, orders, workers, report)
+
+    return drawer
+
+
+def _finish(
+    build: Build, manifest: dict[str, object], started: float, report: Callable[[str], None]
 ) -> DemoSummary:
-    manifest = build.install({"parameters": parameters, "images": images})
+    manifest = build.install(manifest)
     summary = _summary(build, manifest, True, started)
-    report(f"{images} images in {build.output}, {summary.seconds:.0f} s")
+    report(f"{summary.images} images in {build.output}, {summary.seconds:.0f} s")
     return summary
 
 
@@ -249,67 +294,3 @@ def _summary(
     paths = tuple(build.output / name for name in sorted(files))
     seconds = time.monotonic() - started
     return DemoSummary(build.output, build.manifest, changed, images, paths, seconds)
-
-
-def _in_mimic(specimen: Specimen) -> bool:
-    return specimen.indicator == "mimic"
-
-
-def _in_a(specimen: Specimen) -> bool:
-    return specimen.indicator != "mimic"
-
-
-def _zip_names(name: str) -> list[str]:
-    return [
-        f"{folder}/{name}{suffix}.zip"
-        for folder in ("input_data", "reference_data")
-        for suffix in ("_A", "_mimic", "")
-    ]
-
-
-def _write_set(
-    build: Build, name: str, specimens: Sequence[Specimen], pictures: Iterator[bytes]
-) -> None:
-    """Write the images and the labels of a set and of its two parts."""
-    whole = build.part(f"input_data/{name}.zip")
-    # The parts are cut from the file, so that memory never holds a set of large images.
-    write_zip(whole, ((one.filename, next(pictures)) for one in specimens))
-    for suffix, in_part in (("_A", _in_a), ("_mimic", _in_mimic), ("", lambda _: True)):
-        chosen = [one for one in specimens if in_part(one)]
-        if suffix:
-            write_zip(build.part(f"input_data/{name}{suffix}.zip"), _cut(whole, chosen))
-        labels = (f"{name}{suffix}.csv", _labels(chosen).encode("utf-8"))
-        write_zip(build.part(f"reference_data/{name}{suffix}.zip"), [labels])
-
-
-def _cut(whole: Path, chosen: Sequence[Specimen]) -> Iterator[tuple[str, bytes]]:
-    with zipfile.ZipFile(whole) as archive:
-        for one in chosen:
-            yield one.filename, archive.read(one.filename)
-
-
-def _labels(specimens: Sequence[Specimen]) -> str:
-    return _table(
-        ["filename", "hybrid_stat", "ssp_indicator"],
-        [[one.filename, str(int(one.is_hybrid)), one.indicator] for one in specimens],
-    )
-
-
-def training_table(specimens: Sequence[Specimen]) -> str:
-    """Return the training table as CSV text, in the form of the real one."""
-    number = {name: f"{i}.0" for i, name in enumerate(sorted(TRAINING))}
-    rows = []
-    for one in specimens:
-        if one.father is None:
-            rows.append([one.filename, "non-hybrid", number[one.mother], "", ""])
-        else:
-            parents = sorted((one.mother, one.father))
-            rows.append([one.filename, "hybrid", "", *(number[name] for name in parents)])
-    columns = ["filename", "hybrid_stat", "subspecies"]
-    return _table([*columns, "parent_subspecies_1", "parent_subspecies_2"], rows)
-
-
-def _table(header: list[str], rows: list[list[str]]) -> str:
-    buffer = io.StringIO(newline="")
-    csv.writer(buffer, lineterminator="\n").writerows([header, *rows])
-    return buffer.getvalue()

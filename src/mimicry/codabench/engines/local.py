@@ -13,8 +13,8 @@ from mimicry.codabench.engines.jobs import (
 from mimicry.codabench.engines.watch import CONTROL
 
 WARNING = (
-    "engine subprocess: the code runs as you, with your files and your network within its reach. "
-    "Run only submissions that you trust, or install bubblewrap."
+    "warning: engine subprocess: the code runs as you, with your files and your network within "
+    "its reach. Run only submissions that you trust, or install bubblewrap."
 )
 
 

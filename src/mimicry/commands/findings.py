@@ -1,0 +1,31 @@
+"""The findings of a check, as `check` and `pack-submission` print them."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from mimicry.errors import one_line
+
+if TYPE_CHECKING:
+    from mimicry.codabench.submission_check import CheckReport
+    from mimicry.ingestion.requirements import Allowed
+
+
+def check_in(root: Path | None, submission: Path) -> "CheckReport":
+    """Check a submission against the list of packages of the bundle `root`, if any."""
+    from mimicry.codabench.submission_check import check_submission
+
+    return check_submission(submission, None if root is None else _allowed(root))
+
+
+def show_findings(report: "CheckReport") -> None:
+    """Print every finding on a line."""
+    for finding in report.findings:
+        click.echo(f"{finding.level:7} {one_line(finding.sentence)} [{finding.code}]")
+
+
+def _allowed(root: Path) -> "Allowed":
+    from mimicry.ingestion.requirements import read_allowed
+
+    return read_allowed(root / "ingestion_program" / "allowed_packages.txt")
