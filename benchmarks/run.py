@@ -26,8 +26,8 @@ Wall and CPU are seconds of the whole process and its children, medians of sever
 
 
 def table(rows: list[dict[str, Any]]) -> str:
-    """Return rows as a Markdown table with the first row's keys as its head."""
-    keys = list(rows[0])
+    """Return rows as a Markdown table with all keys as its head."""
+    keys = list(dict.fromkeys(key for row in rows for key in row))
     lines = [keys, ["---"] * len(keys), *([str(row.get(key, "")) for key in keys] for row in rows)]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 

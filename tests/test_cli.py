@@ -2,6 +2,7 @@
 
 import csv
 import dataclasses
+import errno
 import functools
 import io
 import json
@@ -305,7 +306,7 @@ def test_folders_that_cannot_be_written(
     def nowhere(*_: object, **__: object) -> None:
         raise FileNotFoundError(2, "No usable temporary directory found")
 
-    monkeypatch.setattr(tempfile, "TemporaryDirectory", nowhere)
+    monkeypatch.setattr(tempfile, "mkdtemp", nowhere)
     for command in (["check", submission, "--smoke"], ["run", submission]):
         assert main(command) == 4
         assert capsys.readouterr().err.splitlines()[-1].endswith("[temporary-folder]")
@@ -410,11 +411,21 @@ def read_or_end(descriptor: int) -> bytes:
         return b""
 
 
-def test_interrupting_a_run_ends_it(here: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("number", "code", "last"),
+    [
+        (signal.SIGINT, 130, "Interrupted."),
+        (signal.SIGTERM, 143, "Ended by SIGTERM."),
+        (signal.SIGHUP, 129, "Ended by SIGHUP."),
+    ],
+)
+def test_a_run_that_is_asked_to_end_cleans_up(
+    here: Path, tmp_path: Path, number: int, code: int, last: str
+) -> None:
     slow = MODEL.replace('print("loaded")', "import time; time.sleep(60)")
     command = [sys.executable, "-m", "mimicry.cli", "run", make_submission(tmp_path / "m", slow)]
     process = subprocess.Popen(
-        [*command, "--engine", "subprocess"],
+        [*command, "--engine", "subprocess", "--output", str(tmp_path / "run")],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -424,11 +435,58 @@ def test_interrupting_a_run_ends_it(here: Path, tmp_path: Path) -> None:
     for line in process.stdout:
         if "ingestion:" in line:
             break
-    os.kill(process.pid, signal.SIGINT)
+    os.kill(process.pid, number)
     _, errors = process.communicate(timeout=30)
-    assert process.returncode == 130
-    assert errors.splitlines()[-1] == "Interrupted."
+    assert process.returncode == code
+    assert errors.splitlines()[-1] == last
     assert "Traceback" not in errors
+    # What is left can be resumed.
+    assert json.loads((tmp_path / "run" / "run.json").read_text())["state"] == "running"
+    assert not (tmp_path / "run" / ".staging").exists()
+
+
+@pytest.mark.parametrize("hidden", [False, True])
+@pytest.mark.parametrize(
+    ("number", "code"),
+    [
+        (errno.ENOSPC, "disk-full"),
+        (errno.EDQUOT, "disk-full"),
+        (errno.EROFS, "no-permission"),
+        (errno.EACCES, "no-permission"),
+    ],
+)
+def test_a_full_disk_is_no_bug(
+    here: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    number: int,
+    code: str,
+    hidden: bool,
+) -> None:
+    def fail(*arguments: object) -> None:
+        error = OSError(number, os.strerror(number), str(tmp_path / "x.png"))
+        # As copying a folder tells of what went wrong inside.
+        raise shutil.Error([("a", "b", str(error))]) if hidden else error
+
+    monkeypatch.setattr("mimicry.codabench.worker.unpack_data", fail)
+    output = tmp_path / "run"
+    arguments = ["run", make_submission(tmp_path / "m"), "--output", str(output)]
+    assert main([*arguments, "--engine", "subprocess"]) == 4
+    *_, last = capsys.readouterr().err.splitlines()
+    assert os.strerror(number) in last and last.endswith(f"[{code}]")
+    assert not (output / ".staging").exists()
+
+
+def test_another_fault_of_the_system_is_a_bug(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(*arguments: object) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr("mimicry.commands.board.show_boards", fail)
+    assert main(["board"]) == 1
+    assert capsys.readouterr().err.endswith("[bug]\n")
 
 
 def test_a_reader_that_goes_away_is_no_bug(here: Path) -> None:

@@ -1,7 +1,16 @@
 """The command ``mimicry``: every verb of a submission's life, and of the organiser's."""
 
+import errno
+import io
+import os
+import re
+import shutil
+import signal
 import sys
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from types import FrameType
 
 import click
 
@@ -12,13 +21,25 @@ from mimicry.commands.data import data
 from mimicry.commands.demo import demo
 from mimicry.commands.pack import pack, pack_submission
 from mimicry.commands.run import run
-from mimicry.errors import EXIT_DONE, EXIT_USAGE, run_program
+from mimicry.errors import EXIT_DONE, EXIT_USAGE, BundleError, run_program
 
 EXIT_INTERRUPTED = 130
 # What shells show for a command whose reader went away, as with `| head`.
 EXIT_PIPE = 141
 
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_FORBIDDEN = {errno.EROFS, errno.EACCES, errno.EPERM}
+_ENDING = (signal.SIGTERM, signal.SIGHUP)
+
 _Program = Callable[[], int]
+
+
+class _Ended(BaseException):
+    """A signal asks this process to end; click lets it pass, unlike an interrupt."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
 
 
 class _InOrder(click.Group):
@@ -63,8 +84,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        0 done, 1 bug, 2 wrong usage, 3 `SubmissionError`, 4 `BundleError`, 130 interrupted.
+        0 done, 1 bug, 2 wrong usage, 3 `SubmissionError`, 4 `BundleError`, 130 interrupted,
+        129 or 143 ended by SIGHUP or SIGTERM.
     """
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # File names need not be text.
+        sys.stdout.reconfigure(errors="backslashreplace")
 
     def program() -> int:
         result = cli.main(
@@ -73,10 +98,79 @@ def main(argv: Sequence[str] | None = None) -> int:
         return result if isinstance(result, int) else EXIT_DONE
 
     try:
-        return run_program(_without_click(program))
+        with _ending_cleanly():
+            return run_program(_without_click(_without_system_faults(program)))
+    except _Ended as ended:
+        # The terminal may be what went away.
+        with suppress(OSError):
+            print(f"Ended by {signal.Signals(ended.number).name}.", file=sys.stderr, flush=True)
+        return 128 + ended.number
     except KeyboardInterrupt:
         print("Interrupted.", file=sys.stderr, flush=True)
         return EXIT_INTERRUPTED
+
+
+@contextmanager
+def _ending_cleanly() -> Iterator[None]:
+    """Let a request to end leave through every clean-up, as Ctrl-C does."""
+    own = os.getpid()
+
+    def end(number: int, frame: FrameType | None) -> None:
+        if os.getpid() != own:
+            # A forked child has nothing to clean up.
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
+            return
+        for one in before:
+            # A second request must not cut the clean-up short.
+            signal.signal(one, signal.SIG_IGN)
+        raise _Ended(number)
+
+    before = {}
+    if threading.current_thread() is threading.main_thread():
+        # What is ignored, as under nohup, stays so; what a caller handles is the caller's.
+        before = {n: h for n in _ENDING if (h := signal.getsignal(n)) is signal.SIG_DFL}
+    for number in before:
+        signal.signal(number, end)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _without_system_faults(program: _Program) -> _Program:
+    """Wrap `program` so that a full disk or a forbidden file is no bug of ours."""
+
+    def wrapped() -> int:
+        try:
+            return program()
+        except OSError as error:
+            number = _number(error)
+            where = f"{error.filename}" if error.filename else "A file"
+            if number in _FULL:
+                raise BundleError(
+                    "disk-full",
+                    f"{where} could not be written ({os.strerror(number)}); free some space, or "
+                    "name a folder on another disk.",
+                ) from error
+            if number in _FORBIDDEN:
+                raise BundleError(
+                    "no-permission",
+                    f"{where} cannot be used ({os.strerror(number)}); change its permissions, or "
+                    "name another folder.",
+                ) from error
+            raise
+
+    return wrapped
+
+
+def _number(error: OSError) -> int:
+    """Return an error's number; copying folders hides it in a list of texts."""
+    if isinstance(error, shutil.Error):
+        found = re.search(r"\[Errno (\d+)\]", str(error))
+        return int(found[1]) if found else 0
+    return error.errno or 0
 
 
 def _without_click(program: _Program) -> _Program:

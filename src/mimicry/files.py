@@ -53,7 +53,8 @@ def remove_tree(folder: Path) -> None:
     """Remove a folder that a participant's code may have filled; a missing one is fine.
 
     Folders that nobody may enter are opened up, and trees too deep for Python's
-    own removal are left to ``rm``.
+    own removal are left to ``rm``. A symbolic link is removed itself, never what it
+    leads to.
 
     Raises
     ------
@@ -61,6 +62,9 @@ def remove_tree(folder: Path) -> None:
         When something is still there afterwards.
     """
     if not os.path.lexists(folder):
+        return
+    if folder.is_symlink():
+        folder.unlink()
         return
     try:
         shutil.rmtree(folder)

@@ -3,7 +3,9 @@
 import csv
 import io
 import json
+import os
 import tempfile
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -272,3 +274,56 @@ def test_any_run_file_is_read_or_refused(data: bytes) -> None:
         (Path(folder) / "run.json").write_bytes(data)
         with pytest.raises(BundleError):
             read_run(Path(folder))
+
+
+def test_numbers_that_rank_nothing_are_refused(tmp_path: Path) -> None:
+    write_run(tmp_path, record("one", 1, A={"score": 0.5}))
+    text = (tmp_path / "run.json").read_text()
+    assert text.count("0.5") == 1
+    for value in (f"1{'0' * 400}", "NaN", "Infinity", "-Infinity", "1e999", "true", '"0.5"'):
+        (tmp_path / "run.json").write_text(text.replace("0.5", value))
+        with pytest.raises(BundleError) as caught:
+            read_run(tmp_path)
+        assert caught.value.code == "run-record", value
+
+
+def test_a_record_that_is_no_plain_file_is_told(tmp_path: Path) -> None:
+    for name in ("pipe", "link"):
+        (tmp_path / name).mkdir()
+    os.mkfifo(tmp_path / "pipe" / "run.json")
+    (tmp_path / "link" / "run.json").symlink_to("/dev/zero")
+    runs, problems = find_runs([tmp_path])
+    assert runs == []
+    assert ["not a regular file" in problems[1], "symbolic link" in problems[0]] == [True, True]
+
+
+def test_what_a_participant_left_in_a_run_is_no_run(tmp_path: Path) -> None:
+    planted = tmp_path / "a" / "A" / "prediction"
+    planted.mkdir(parents=True)
+    write_run(tmp_path / "a", record("one", 1, A={"score": 0.5}))
+    write_run(planted, record("planted", 1, A={"score": 1.0}))
+    runs, problems = find_runs([tmp_path])
+    assert [one.submission for _, one in runs] == ["one.zip"]
+    assert problems == []
+
+
+def test_foreign_text_is_harmless(two_task: Competition) -> None:
+    foreign = replace(
+        record("one", 1, A={"score": 0.5}),
+        participant="a\ud800b",
+        submission="\x9b31m",
+        finished='=HYPERLINK("x")',
+    )
+    board = make_board(two_task, two_task.phases[0], [("runs/\udcff", foreign)])
+    (row,) = csv.DictReader(io.StringIO(board_csv(board)))
+    assert row["participant"] == "a?b"
+    assert row["finished"] == '\'=HYPERLINK("x")'
+    assert json.loads(board_json(board))["rows"][0]["participant"] == "a\ud800b"
+    for text in (board_csv(board), board_json(board), board_table(board)):
+        assert text.encode("utf-8")
+
+
+def test_a_record_keeps_names_that_are_no_text(tmp_path: Path) -> None:
+    odd = replace(record("one", 1, A={"score": 0.5}), participant="a\udcffb")
+    write_run(tmp_path, odd)
+    assert read_run(tmp_path) == odd

@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mimicry.codabench.model_code import Finding, parse_source
 from mimicry.codabench.submission_check import CheckReport, check_submission
-from mimicry.codabench.submission_zip import unpack_submission
+from mimicry.codabench.submission_zip import _damaged, unpack_submission
 from mimicry.errors import SubmissionError
 from mimicry.ingestion.requirements import Allowed, read_allowed
 
@@ -188,6 +189,10 @@ def with_attributes(name: str, mode: int) -> zipfile.ZipInfo:
         (["a", "a/b"], "zip-duplicate"),
         (["x" * 300], "zip-long-name"),
         (["\x1b[31m"], "zip-name"),
+        (["a\x9b31m.txt"], "zip-name"),
+        (["a\u202eb.txt"], "zip-name"),
+        (["/".join(["a"] * 500)], "zip-long-name"),
+        (["/".join(["a"] * 61)], "zip-long-name"),
     ],
 )
 @pytest.mark.filterwarnings("ignore:Duplicate name")
@@ -354,3 +359,60 @@ def test_any_zip_is_survived(
     for place, value in changes:
         data[place % len(data)] = value
     survives(bytes(data))
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_methods_that_unpack_without_a_limit_are_never_read(
+    tmp_path: Path, method: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "sub.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("model.py", MODEL)
+        archive.writestr("weights.bin", bytes(1024), compress_type=method)
+
+    def read(*arguments: object) -> None:
+        raise AssertionError("a member was read")
+
+    monkeypatch.setattr(zipfile.ZipFile, "open", read)
+    assert codes(check_submission(path, None), "error") == {"zip-method"}
+    with pytest.raises(SubmissionError, match=r"weights\.bin.*\[zip-method\]$"):
+        unpack_submission(path, tmp_path / "out")
+
+
+def test_sixty_folders_are_not_too_deep(tmp_path: Path) -> None:
+    name = "/".join(["a"] * 59 + ["b.txt"])
+    path = make_zip(tmp_path / "sub.zip", {"model.py": MODEL, name: "x"})
+    assert check_submission(path, None).exit_code == 0
+    unpack_submission(path, tmp_path / "out")
+    assert (tmp_path / "out" / name).read_text() == "x"
+
+
+def test_an_error_without_words_is_named() -> None:
+    assert "(EOFError)" in _damaged(zipfile.ZipInfo("a"), EOFError()).sentence
+
+
+def test_a_parser_without_words_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    def parse(*arguments: object, **more: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr("ast.parse", parse)
+    found = parse_source("model.py", b"")
+    assert isinstance(found, Finding) and "(MemoryError)" in found.sentence
+
+
+def test_a_folder_of_hostile_things_is_checked(tmp_path: Path) -> None:
+    folder = tmp_path / "sub"
+    folder.mkdir()
+    (folder / "model.py").write_text(MODEL)
+    (folder / "metadata").write_text("[" * 30_000)
+    (folder / "loop").symlink_to("loop")
+    (folder / "x\x9b.txt").write_text("x")
+    deep = folder
+    for _ in range(61):
+        deep = deep / "d"
+        deep.mkdir()
+    report = check_submission(folder, None)
+    assert codes(report, "error") == {"submission-link", "submission-name"}
+    assert "metadata-invalid" in codes(report, "note")
+    for finding in report.findings:
+        assert len(finding.sentence) < 400

@@ -631,8 +631,9 @@ class TestSubmission:
         (folder / "metadata").write_text("command: python3 model.py\n")
         (warning,) = pack_submission(folder, folder.parent / "o.zip").warnings
         assert "`command`" in warning
-        (folder / "metadata").write_text("description: colour patterns\n: : [\n")
-        assert pack_submission(folder, folder.parent / "o.zip").warnings == ()
+        for text in ("description: colour patterns\n: : [\n", "[" * 30_000, "2026-99-99"):
+            (folder / "metadata").write_text(text)
+            assert pack_submission(folder, folder.parent / "o.zip").warnings == ()
 
     @pytest.mark.parametrize(
         ("change", "code"),
@@ -641,6 +642,9 @@ class TestSubmission:
             (lambda f: (f / "data").symlink_to("/etc/hostname"), "submission-link"),
             (lambda f: (f / "data").symlink_to("nowhere"), "submission-link"),
             (lambda f: (f / os.fsdecode(b"w\xff.npz")).write_bytes(b""), "submission-name"),
+            (lambda f: (f / "a\u202eb").write_bytes(b""), "submission-name"),
+            (lambda f: (f / "/".join("d" * 61)).mkdir(parents=True), "submission-name"),
+            (lambda f: (f / "loop").symlink_to("loop"), "submission-link"),
         ],
     )
     def test_faults(self, folder: Path, change: Callable[[Path], None], code: str) -> None:

@@ -5,7 +5,9 @@ import json
 import math
 import os
 import re
+import shutil
 import signal
+import stat
 import subprocess
 import sys
 import tempfile
@@ -24,7 +26,7 @@ from mimicry.codabench import worker
 from mimicry.codabench.competition import load_competition
 from mimicry.codabench.engines import ENGINES
 from mimicry.codabench.engines.bubblewrap import bubblewrap_problem
-from mimicry.codabench.records import RunRecord, TaskRecord, read_run
+from mimicry.codabench.records import RunRecord, TaskRecord, read_run, write_run
 from mimicry.codabench.run_files import last_lines, settle
 from mimicry.codabench.runs import (
     RunRequest,
@@ -235,7 +237,7 @@ def test_links_are_left_out_and_hidden_folders_opened(bundle: Path, tmp_path: Pa
     record, _ = run(request)
     assert not (request.output / "A" / "prediction" / "link").is_symlink()
     assert (request.output / "A" / "prediction" / "deep" / "x").is_file()
-    assert any("2 links or special files" in note for note in record.tasks["A"].notes)
+    assert any("2 links, special files" in note for note in record.tasks["A"].notes)
 
 
 def test_a_metadata_output_fails_as_on_the_platform(bundle: Path, tmp_path: Path) -> None:
@@ -403,6 +405,111 @@ def test_any_scores_file_is_read(data: bytes) -> None:
             (Path(folder) / name).write_bytes(data)
             read = platform_scores(Path(folder), ["a", "b"], "a")
             assert all(math.isfinite(value) for value in read.scores.values())
+
+
+def test_settle_removes_what_is_too_deep(tmp_path: Path) -> None:
+    folder = tmp_path / "output"
+    folder.mkdir()
+    place = folder
+    for _ in range(59):
+        place /= "d"
+        place.mkdir()
+    (place / "kept").write_text("x")
+    # Below this one, paths are longer than the system takes at once.
+    script = "import os\nfor _ in range(2500): os.mkdir('d'); os.chdir('d')"
+    subprocess.run([sys.executable, "-c", script], cwd=place, check=True)
+    long = folder / ("x" * 250)
+    for _ in range(4):
+        long /= "x" * 250
+    long.mkdir(parents=True)
+    removed = settle(folder)
+    assert sorted(removed) == ["/".join(["d"] * 60) + "/d", "/".join(["x" * 250] * 5)]
+    assert (place / "kept").read_text() == "x"
+    shutil.copytree(folder, tmp_path / "copy")
+
+
+def test_settle_puts_a_folder_in_place_of_a_link(tmp_path: Path) -> None:
+    kept = tmp_path / "kept"
+    kept.mkdir(mode=0o700)
+    (tmp_path / "output").symlink_to(kept)
+    assert settle(tmp_path / "output") == ["output"]
+    assert (tmp_path / "output").is_dir() and not (tmp_path / "output").is_symlink()
+    assert stat.S_IMODE(kept.stat().st_mode) == 0o700
+
+
+def test_a_submission_that_digs_deep_is_run_and_run_again(bundle: Path, tmp_path: Path) -> None:
+    dig = """
+import os
+for place in (inputs, output):
+    os.chdir(place)
+    for _ in range(2500):
+        os.mkdir("d")
+        os.chdir("d")
+"""
+    request = make_request(bundle, make_submission(tmp_path / "sub", dig, metadata=""))
+    for _ in range(2):
+        record, _ = run(request)
+        assert any("too deep folders" in note for note in record.tasks["A"].notes)
+        assert record.state == "finished"
+        assert not (request.output / ".staging").exists()
+        forget_fingerprint(request.output)
+
+
+def forget_fingerprint(output: Path) -> None:
+    """Make the next run do every task again."""
+    record = read_run(output)
+    tasks = {key: replace(task, fingerprint="") for key, task in record.tasks.items()}
+    write_run(output, replace(record, tasks=tasks))
+
+
+def test_links_in_a_run_folder_are_not_followed(bundle: Path, tmp_path: Path) -> None:
+    request = make_request(bundle, make_submission(tmp_path / "sub"))
+    victim = tmp_path / "victim"
+    (victim / "secret").mkdir(parents=True, mode=0o700)
+    (victim / "secret" / "file").write_text("x")
+    run(request)
+    shutil.rmtree(request.output / "A")
+    for name in ("A", ".staging"):
+        (request.output / name).symlink_to(victim)
+    # Also with the right fingerprint, what a link leads to is no finished task.
+    assert run(request)[0].state == "finished"
+    assert (victim / "secret" / "file").read_text() == "x"
+    assert stat.S_IMODE((victim / "secret").stat().st_mode) == 0o700
+    assert not (request.output / "A").is_symlink()
+    (request.output / ".lock").unlink()
+    (request.output / ".lock").symlink_to(tmp_path / "made")
+    with pytest.raises(BundleError) as caught:
+        run(request)
+    assert caught.value.code == "run-folder-unwritable"
+    assert not (tmp_path / "made").exists()
+
+
+def test_labels_that_the_engine_would_show_are_refused(bundle: Path, tmp_path: Path) -> None:
+    request = make_request(bundle, make_submission(tmp_path / "sub"))
+    for shown in (bundle, tmp_path, bundle / "reference_data", request.output):
+        engine = replace(request.engine, shown=lambda shown=shown: (shown,))
+        with pytest.raises(BundleError) as caught:
+            run(replace(request, engine=engine))
+        assert caught.value.code == "engine-exposes"
+        assert str(shown) in caught.value.sentence
+    assert not request.output.exists()
+    unrelated = replace(request.engine, shown=lambda: (bundle / "pages", bundle.parent / "other"))
+    assert run(replace(request, engine=unrelated))[0].state == "finished"
+
+
+def test_bubblewrap_shows_the_system_and_this_python() -> None:
+    shown = ENGINES["bubblewrap"].shown()
+    assert Path("/usr") in shown
+    for prefix in map(Path, (sys.prefix, sys.base_prefix)):
+        assert any(prefix.is_relative_to(folder) for folder in shown)
+
+
+def test_a_program_that_cannot_be_packed_leaves_no_work_space(bundle: Path, tmp_path: Path) -> None:
+    request = make_request(bundle, make_submission(tmp_path / "sub"))
+    (bundle / "scoring_program_A" / "metadata.yaml").unlink()
+    with pytest.raises(BundleError, match="program-metadata"):
+        run(request)
+    assert not (request.output / ".staging").exists()
 
 
 def test_settle_and_last_lines(tmp_path: Path) -> None:

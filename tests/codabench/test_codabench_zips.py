@@ -1,3 +1,4 @@
+import errno
 import os
 import stat
 import zipfile
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 
 from mimicry.codabench.zips import folder_members, is_left_out, write_zip
 from mimicry.errors import BundleError
+from mimicry.files import remove_tree
 
 
 def accept(archive: zipfile.ZipFile) -> None:
@@ -117,4 +119,61 @@ def test_links_are_followed_inside_and_refused_outside(tmp_path: Path) -> None:
     os.mkfifo(folder / "pipe")
     members, refused = folder_members(folder)
     assert list(members) == ["inside", "real.txt"]
-    assert refused == ["broken", "pipe", "sub/outside", "to_folder"]
+    assert [one.name for one in refused] == ["broken", "pipe", "sub/outside", "to_folder"]
+    assert {one.code for one in refused} == {"submission-link"}
+
+
+def deep_folder(folder: Path, depth: int) -> None:
+    """Make folders so deep that their path is longer than the system takes at once."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    for _ in range(depth):
+        os.mkdir("d", dir_fd=descriptor)
+        inner = os.open("d", os.O_RDONLY, dir_fd=descriptor)
+        os.close(descriptor)
+        descriptor = inner
+    os.close(descriptor)
+
+
+def test_hostile_folders_are_findings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "folder"
+    for name in ("deep", "shut"):
+        (folder / name).mkdir(parents=True)
+    (folder / "a.txt").write_text("x")
+    (folder / "loop").symlink_to("pool")
+    (folder / "pool").symlink_to("loop")
+    (folder / "a\u202eb.txt").write_text("x")
+    deep_folder(folder / "deep", 2500)
+    scandir = os.scandir
+
+    def refuse(path: Path) -> object:
+        if Path(path).name == "shut":
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+        return scandir(path)
+
+    try:
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "scandir", refuse)
+            members, refused = folder_members(folder)
+    finally:
+        remove_tree(folder)
+    assert not folder.exists()
+    assert list(members) == ["a.txt"]
+    assert {one.name[:6]: one.code for one in refused} == {
+        "a\u202eb.tx": "submission-name",
+        "deep/d": "submission-name",
+        "loop": "submission-link",
+        "pool": "submission-link",
+        "shut": "submission-unreadable",
+    }
+
+
+def test_a_link_is_removed_and_not_what_it_leads_to(tmp_path: Path) -> None:
+    kept = tmp_path / "kept"
+    kept.mkdir(mode=0o700)
+    (kept / "file").write_text("x")
+    link = tmp_path / "link"
+    link.symlink_to(kept)
+    remove_tree(link)
+    assert not link.is_symlink()
+    assert (kept / "file").read_text() == "x"
+    assert stat.S_IMODE(kept.stat().st_mode) == 0o700

@@ -10,7 +10,9 @@ Pure functions over runs that have ended. The platform's rules, as measured on i
 - Columns are rounded for display only.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -213,8 +215,8 @@ def find_runs(folders: Sequence[Path]) -> tuple[list[tuple[str, RunRecord]], lis
             raise BundleError(
                 "runs-missing", f"There is no folder {folder}; run a submission first."
             )
-        for path in sorted(folder.rglob(RUN_FILE)):
-            found.setdefault(path.parent.resolve(), str(path.parent))
+        for path in _run_folders(folder):
+            found.setdefault(path.resolve(), str(path))
     runs: list[tuple[str, RunRecord]] = []
     problems: list[str] = []
     for path, shown in sorted(found.items()):
@@ -223,6 +225,22 @@ def find_runs(folders: Sequence[Path]) -> tuple[list[tuple[str, RunRecord]], lis
         except BundleError as error:
             problems.append(str(error))
     return runs, problems
+
+
+def _run_folders(folder: Path) -> Iterator[Path]:
+    """Yield the folders at or below `folder` that hold a record, by path.
+
+    What lies inside a run's folder was written by participants' code and is not searched.
+    """
+    waiting = [folder]
+    while waiting:
+        here = waiting.pop()
+        if os.path.lexists(here / RUN_FILE):
+            yield here
+            continue
+        with suppress(OSError), os.scandir(here) as entries:
+            inside = sorted(e.name for e in entries if e.is_dir(follow_symlinks=False))
+            waiting += [here / name for name in reversed(inside)]
 
 
 def cell(scores: Scores | None, column: Column) -> str:

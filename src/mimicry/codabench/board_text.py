@@ -117,9 +117,8 @@ def board_csv(board: Board) -> str:
     for number, entry in enumerate(board.rows, 1):
         values = [entry.tasks.get(key, {}).get(column) for key, column in keys]
         names = (_harmless(entry.participant), _harmless(entry.submission))
-        writer.writerow(
-            [number, *names, entry.finished, *("" if v is None else repr(v) for v in values)]
-        )
+        fixed_values = [number, *names, _harmless(entry.finished)]
+        writer.writerow([*fixed_values, *("" if v is None else repr(v) for v in values)])
     return text.getvalue()
 
 
@@ -153,7 +152,7 @@ def board_json(board: Board) -> str:
         ],
         "note": board.note,
     }
-    return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+    return json.dumps(content, indent=2) + "\n"
 
 
 def _below(board: Board, columns: int) -> list[str]:

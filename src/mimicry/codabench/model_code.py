@@ -49,7 +49,7 @@ def parse_source(name: str, source: bytes) -> ast.Module | Finding:
         return Finding(
             "error",
             "syntax-error",
-            f"{name} is no Python source ({error or type(error).__name__}); save it as text.",
+            f"{name} is no Python source ({str(error) or type(error).__name__}); save it as text.",
         )
 
 

@@ -12,6 +12,7 @@ from pathlib import Path, PurePosixPath
 
 import yaml
 
+from mimicry.codabench.engines.jobs import YAML_FAULTS
 from mimicry.codabench.model import Competition, Phase, Task
 from mimicry.codabench.reachable import PACKAGE, package_folder, reachable_modules
 from mimicry.codabench.zips import Content, folder_members
@@ -82,9 +83,9 @@ def program_members(program: Path, settings: ProgramSettings) -> dict[str, Conte
     if refused or taken:
         raise BundleError(
             "program-files",
-            f"{program.name}/{(refused + taken)[0]} cannot be packed: "
+            f"{program.name}/{([r.name for r in refused] + taken)[0]} cannot be packed: "
             + (
-                "it is a link that leaves the folder or no plain file; copy the file here."
+                f"{refused[0].reason}."
                 if refused
                 else "packing writes this name itself; rename it."
             ),
@@ -152,7 +153,7 @@ def check_command(shown: str, members: Mapping[str, Content]) -> None:
         raise wrong("there is no metadata.yaml at the program's root.")
     try:
         data = yaml.safe_load(_bytes(members[name]))
-    except yaml.YAMLError:
+    except YAML_FAULTS:
         raise wrong(f"{name} is not valid YAML.") from None
     command = data.get("command") if isinstance(data, dict) else None
     if not isinstance(command, str) or not command.strip():

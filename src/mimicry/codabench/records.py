@@ -1,14 +1,16 @@
 """What a run leaves for others to read: ``run.json`` in its folder."""
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from mimicry.errors import EXIT_BUG, EXIT_BUNDLE, EXIT_DONE, EXIT_SUBMISSION, BundleError
 from mimicry.files import write_atomically
+from mimicry.hybrids.tables import read_regular_file
 
 RUN_FILE = "run.json"
 VERSION = 1
@@ -89,9 +91,7 @@ def now() -> str:
 
 def write_run(folder: Path, record: RunRecord) -> None:
     """Write ``run.json`` so that a reader sees the old or the new one, never a part."""
-    write_atomically(
-        folder / RUN_FILE, json.dumps(asdict(record), indent=2, ensure_ascii=False) + "\n"
-    )
+    write_atomically(folder / RUN_FILE, json.dumps(asdict(record), indent=2) + "\n")
 
 
 def read_run(folder: Path) -> RunRecord:
@@ -104,10 +104,12 @@ def read_run(folder: Path) -> RunRecord:
     """
     path = folder / RUN_FILE
     try:
-        with path.open("rb") as file:
-            data = json.loads(file.read(LARGEST_FILE).decode("utf-8"))
-        return _run(data)
-    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        content = read_regular_file(path, LARGEST_FILE).decode("utf-8")
+        return _run(json.loads(content, parse_constant=_no_constant))
+    except (
+        *(OSError, ValueError, TypeError, KeyError, AttributeError),
+        *(RecursionError, OverflowError),
+    ) as error:
         raise BundleError(
             "run-record",
             f"{path} cannot be read as the record of a run ({type(error).__name__}: {error}). "
@@ -136,9 +138,11 @@ def _task(data: Any) -> TaskRecord:
     scores = data["scores"]
     return TaskRecord(
         state=_state(data["state"]),
-        exit_codes=dict(data["exit_codes"]),
-        seconds=dict(data["seconds"]),
-        scores=None if scores is None else {_text(k): float(v) for k, v in scores.items()},
+        exit_codes={
+            _text(k): None if v is None else int(_number(v)) for k, v in data["exit_codes"].items()
+        },
+        seconds={_text(k): None if v is None else _number(v) for k, v in data["seconds"].items()},
+        scores=None if scores is None else {_text(k): _number(v) for k, v in scores.items()},
         error=None if data["error"] is None else _text(data["error"]),
         error_code=None if data["error_code"] is None else _text(data["error_code"]),
         error_kind=None if data["error_kind"] is None else _kind(data["error_kind"]),
@@ -151,6 +155,19 @@ def _text(value: Any) -> str:
     if not isinstance(value, str):
         raise TypeError(f"{value!r} is not text")
     return value
+
+
+def _number(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise TypeError(f"{value!r} is no number")
+    number = float(value)
+    if not math.isfinite(number):
+        raise ValueError(f"{number} is no finite number")
+    return number
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no finite number")
 
 
 def _state(value: Any) -> str:

@@ -1,14 +1,16 @@
 """Files of a run: data sets in, outputs out, none of them trusted."""
 
 import json
+import os
 import stat
 import zipfile
 from collections.abc import Collection
 from pathlib import Path
 
 from mimicry.codabench.competition import Task
-from mimicry.codabench.submission_zip import ZIP_FAULTS
+from mimicry.codabench.submission_zip import ZIP_FAULTS, too_long
 from mimicry.errors import BundleError, one_line
+from mimicry.files import remove_tree
 
 TAIL_BYTES = 64 * 1024
 
@@ -34,21 +36,31 @@ def check_data_exists(tasks: Collection[Task], bundle: Path) -> None:
 def settle(folder: Path) -> list[str]:
     """Leave only plain files and folders below `folder`, readable and writable by us.
 
-    Returns the relative paths of what was removed: links, pipes, sockets, devices.
+    Returns the relative paths of what was removed: links, pipes, sockets, devices, and
+    whatever lies so deep or has so long a path that it could not be copied.
     """
     removed: list[str] = []
+    if folder.is_symlink() or not folder.is_dir():
+        if os.path.lexists(folder):
+            folder.unlink()
+            removed.append(folder.name)
+        folder.mkdir()
     waiting = [folder]
     while waiting:
         here = waiting.pop()
         here.chmod(0o755)
         for entry in sorted(here.iterdir()):
             mode = entry.lstat().st_mode
-            if stat.S_ISDIR(mode):
+            name = entry.relative_to(folder).as_posix()
+            if too_long(name):
+                removed.append(name)
+                remove_tree(entry)
+            elif stat.S_ISDIR(mode):
                 waiting.append(entry)
             elif stat.S_ISREG(mode):
                 entry.chmod(0o644)
             else:
-                removed.append(entry.relative_to(folder).as_posix())
+                removed.append(name)
                 entry.unlink()
     return removed
 

@@ -131,10 +131,12 @@ def run_submission(request: RunRequest, report: Report = print) -> RunRecord:
     BundleError
         `data-missing`; `submission-missing`; `not-a-run-folder`, `run-folder-taken`,
         `run-locked`, `run-folder-unwritable` about the output folder;
+        `engine-exposes` where the engine would show labels to the submission;
         `temporary-folder`; what staging the programs finds.
     """
     output = request.output.resolve()
     check_data_exists(request.tasks, request.competition.bundle)
+    _check_hidden(request, output)
     if not request.submission.exists():
         raise BundleError(
             "submission-missing",
@@ -148,16 +150,15 @@ def run_submission(request: RunRequest, report: Report = print) -> RunRecord:
         record = _begin(request, output, sha256_file(archive), report)
         staging = output / STAGING
         remove_tree(staging)
-        plans, record = _plan(request, record, output, staging, report)
-        if not plans:
-            # Nothing to do: the run stays as old as it is, since age breaks ties on the board.
-            remove_tree(staging)
-            record = replace(read_run(output), participant=request.participant)
-            write_run(output, record)
-            return record
-        write_run(output, record)
-        report(request.engine.walls)
         try:
+            plans, record = _plan(request, record, output, staging, report)
+            if not plans:
+                # The run stays as old as it is, since age breaks ties on the board.
+                record = replace(read_run(output), participant=request.participant)
+                write_run(output, record)
+                return record
+            write_run(output, record)
+            report(request.engine.walls)
             unpacked = staging / "submission"
             problem = _unpack(archive, unpacked)
             for key, plan in plans.items():
@@ -252,7 +253,8 @@ def _plan(
         fingerprint = f"{stage_task(plan, staging / task.key)}-{request.engine.name}"
         earlier = record.tasks.get(task.key)
         if earlier is not None and earlier.state == FINISHED:
-            if earlier.fingerprint == fingerprint and (output / task.key).is_dir():
+            kept = output / task.key
+            if earlier.fingerprint == fingerprint and kept.is_dir() and not kept.is_symlink():
                 report(f"task {task.key}: kept, it was finished by an earlier run in this folder")
                 continue
             report(f"task {task.key}: redone, its programs, data, limit or engine have changed")
@@ -331,6 +333,22 @@ def _as_zip(submission: Path, scratch: Path, report: Report) -> Path:
     return submission
 
 
+def _check_hidden(request: RunRequest, output: Path) -> None:
+    """Refuse to run where the engine's programs could read the labels."""
+    places = {"bundle": request.competition.bundle, "run folder": output}
+    for task in request.tasks:
+        if task.reference_data is not None:
+            places[f"reference data of task {task.key}"] = task.reference_data
+    for what, path in places.items():
+        for shown in request.engine.shown():
+            if path.resolve().is_relative_to(shown.resolve()):
+                raise BundleError(
+                    "engine-exposes",
+                    f"The {what} {path} lies inside {shown}, which engine {request.engine.name} "
+                    "lets every submission read, so it could read the labels; move it elsewhere.",
+                )
+
+
 def _check_folder(output: Path) -> None:
     if not output.exists():
         return
@@ -348,7 +366,8 @@ def _check_folder(output: Path) -> None:
 @contextmanager
 def _locked(output: Path) -> Iterator[None]:
     with writable(output, "run-folder-unwritable", CHOOSE_ANOTHER):
-        descriptor = os.open(output / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+        descriptor = os.open(output / LOCK_FILE, flags, 0o644)
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from mimicry.errors import BundleError
+from mimicry.files import remove_tree
 
 
 @contextmanager
@@ -18,15 +19,17 @@ def scratch_folder() -> Iterator[Path]:
         `temporary-folder` when none can be made.
     """
     try:
-        holder = tempfile.TemporaryDirectory(prefix="mimicry-")
+        folder = Path(tempfile.mkdtemp(prefix="mimicry-")).resolve()
     except OSError as error:
         raise BundleError(
             "temporary-folder",
             f"No temporary folder can be made ({error.strerror or error}); free some space, or set "
             "TMPDIR to a folder that can be written.",
         ) from error
-    with holder as name:
-        yield Path(name).resolve()
+    try:
+        yield folder
+    finally:
+        remove_tree(folder)
 
 
 @contextmanager

@@ -49,6 +49,7 @@ COPIED_IS_LARGE = 20 * MIB
 MOST_SOURCES = 200
 SOURCES_BUDGET = 8 * MIB
 SHOWN = 3
+SHOWN_REFUSED = 20
 
 PLANTED = frozenset(
     {"predictions.csv", "predictions.txt", "ingestion.json", "participant.log"}
@@ -154,13 +155,8 @@ def check_submission(submission: Path, allowed: Allowed | None) -> CheckReport:
 def _check(submission: Path, allowed: Allowed | None) -> Iterator[Finding]:
     if submission.is_dir():
         source = _FolderSource(submission)
-        for name in source.refused[:20]:
-            yield Finding(
-                "error",
-                "submission-link",
-                f"{name}: a link that leaves the folder or is broken, or no plain file. "
-                "Put the file itself there.",
-            )
+        for refused in source.refused[:SHOWN_REFUSED]:
+            yield Finding("error", refused.code, f"{refused.name[:100]}: {refused.reason}.")
         yield from _check_content(source, allowed)
         return
     if not submission.is_file():
@@ -177,8 +173,10 @@ def _check(submission: Path, allowed: Allowed | None) -> Iterator[Finding]:
         yield from (Finding("error", fault.code, fault.sentence) for fault in faults)
         if any(fault.code == "too-many-files" for fault in faults):
             return
-        encrypted = {"zip-encrypted", "zip-method"} & {fault.code for fault in faults}
-        damaged, complete = (None, True) if encrypted else damaged_member(archive, DAMAGE_BUDGET)
+        if {"zip-encrypted", "zip-method"} & {fault.code for fault in faults}:
+            # Nothing in it can be read, so there is nothing more to tell.
+            return
+        damaged, complete = damaged_member(archive, DAMAGE_BUDGET)
         if damaged is not None:
             yield Finding(
                 "error", "damaged-zip", f"{damaged!r} in the zip is damaged; make it anew."

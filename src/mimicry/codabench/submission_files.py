@@ -3,8 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-import yaml
-
+from mimicry.codabench.engines.jobs import LARGEST_METADATA, parse_metadata
 from mimicry.codabench.zips import Content, folder_members
 from mimicry.errors import SubmissionError
 from mimicry.ingestion.submission import find_model
@@ -26,31 +25,31 @@ def submission_members(folder: Path, output: Path) -> tuple[dict[str, Content], 
     Raises
     ------
     SubmissionError
-        `submission-missing` when there is no such folder, `submission-link` for links
-        that leave it, are broken or lead to folders, `submission-name` for names that
-        are no valid text, and what `mimicry.ingestion.submission.find_model` finds.
+        `submission-missing` when there is no such folder, `submission-unreadable`,
+        `submission-link` and `submission-name` as `folder_members` finds them, and what
+        `mimicry.ingestion.submission.find_model` finds.
     """
     if not folder.is_dir():
         raise SubmissionError(
             "submission-missing",
             f"{folder} is no folder; name the folder that holds model.py.",
         )
-    found = find_model(folder)
+    try:
+        found = find_model(folder)
+    except OSError as error:
+        raise SubmissionError(
+            "submission-unreadable",
+            f"{folder} cannot be read ({error.strerror or error}); change its permissions.",
+        ) from error
     files, refused = folder_members(found.folder)
     if refused:
+        code, reason = refused[0].code, refused[0].reason
         raise SubmissionError(
-            "submission-link",
-            f"{_first(refused)} in {found.folder.name} cannot be packed: a link that leaves the "
-            "folder, is broken or leads to a folder, or no plain file. Copy the files themselves.",
+            code,
+            f"{_first([r.name for r in refused if r.code == code])} in {found.folder.name} cannot "
+            f"be packed: {reason}.",
         )
     members = {name: path for name, path in files.items() if path.resolve() != output.resolve()}
-    for name in members:
-        try:
-            name.encode("utf-8")
-        except UnicodeEncodeError:
-            raise SubmissionError(
-                "submission-name", f"{name!r} is no valid text as a file name; rename the file."
-            ) from None
     warnings = []
     if found.wrapper is not None:
         warnings.append(
@@ -73,11 +72,8 @@ def submission_members(folder: Path, output: Path) -> tuple[dict[str, Content], 
 def _has_command(members: Mapping[str, Path]) -> bool:
     # The platform prefers metadata.yaml where both are there.
     name = "metadata.yaml" if "metadata.yaml" in members else "metadata"
-    try:
-        data = yaml.safe_load(members[name].read_bytes())
-    except (yaml.YAMLError, ValueError):
-        return False
-    return isinstance(data, dict) and bool(data.get("command"))
+    with members[name].open("rb") as file:
+        return parse_metadata(name, file.read(LARGEST_METADATA + 1)).command is not None
 
 
 def _first(names: list[str]) -> str:

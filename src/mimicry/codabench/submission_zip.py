@@ -23,9 +23,12 @@ LARGEST_RATIO = 200
 RATIO_COUNTS_FROM = 256 * MIB
 LONGEST_PART = 255
 LONGEST_NAME = 1024
+# Deeper trees overrun the recursion of Python's own copying and removing.
+MOST_PARTS = 60
 SHOWN_NAMES = 3
 
-_METHODS = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA}
+# Python reads the other ones without a limit: 2 KB may become gigabytes of memory.
+_METHODS = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}
 # What the zip reader raises on damaged or hostile bytes.
 ZIP_FAULTS = (
     *(zipfile.BadZipFile, zipfile.LargeZipFile, zlib.error, lzma.LZMAError, struct.error),
@@ -182,12 +185,19 @@ def _name_faults(entries: list[zipfile.ZipInfo]) -> Iterator[Fault]:
             f"Paths with backslashes, which are no folders on the platform: {_some(backslash)}. "
             "Make the zip anew with `mimicry pack-submission FOLDER`.",
         )
-    odd = [n for n in names if n != "./" and (not _normal(n) or not _printable(n))]
+    odd = [n for n in names if n != "./" and (not _normal(n) or not n.isprintable())]
     if odd:
-        yield Fault("zip-name", f"Names that are empty or hold control characters: {_some(odd)}.")
-    long = [name for name in names if _too_long(name)]
+        yield Fault(
+            "zip-name",
+            f"Names that are empty or hold characters that cannot be shown: {_some(odd)}.",
+        )
+    long = [name for name in names if too_long(name)]
     if long:
-        yield Fault("zip-long-name", f"Names that are too long for a file system: {_some(long)}.")
+        yield Fault(
+            "zip-long-name",
+            f"Names that are too long for a file system, or more than {MOST_PARTS} folders deep: "
+            f"{_some(long)}.",
+        )
     twice = _repeated(entries)
     if twice:
         yield Fault(
@@ -218,7 +228,11 @@ def _kind_faults(entries: list[zipfile.ZipInfo]) -> Iterator[Fault]:
         yield Fault("zip-encrypted", f"Encrypted files: {_some(encrypted)}. Zip without password.")
     methods = [entry.filename for entry in entries if entry.compress_type not in _METHODS]
     if methods:
-        yield Fault("zip-method", f"Compressed in a way that Python cannot read: {_some(methods)}.")
+        yield Fault(
+            "zip-method",
+            f"Compressed by another method than deflate: {_some(methods)}. "
+            "Make the zip anew with `mimicry pack-submission`.",
+        )
 
 
 def _size_faults(path: Path, entries: list[zipfile.ZipInfo]) -> Iterator[Fault]:
@@ -262,20 +276,21 @@ def _drive(name: str) -> bool:
     return (len(name) > 1 and name[1] == ":" and name[0].isalpha()) or name.startswith("\\")
 
 
-def _printable(name: str) -> bool:
-    return not any(ord(c) < 32 or ord(c) == 127 or 0xD800 <= ord(c) <= 0xDFFF for c in name)
-
-
-def _too_long(name: str) -> bool:
+def too_long(name: str) -> bool:
+    """Tell whether a path is too long or too deep to be unpacked everywhere."""
     encoded = name.encode("utf-8", "replace")
     parts = encoded.split(b"/")
-    return len(encoded) > LONGEST_NAME or any(len(part) > LONGEST_PART for part in parts)
+    return (
+        len(encoded) > LONGEST_NAME
+        or len(parts) > MOST_PARTS
+        or any(len(part) > LONGEST_PART for part in parts)
+    )
 
 
 def _damaged(entry: zipfile.ZipInfo, error: Exception) -> SubmissionError:
     return SubmissionError(
         "damaged-zip",
-        f"{entry.filename!r} in the zip is damaged ({error or type(error).__name__}). "
+        f"{entry.filename!r} in the zip is damaged ({str(error) or type(error).__name__}). "
         "Make the zip anew and compare its SHA-256 after every copy.",
     )
 

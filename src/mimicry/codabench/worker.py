@@ -222,8 +222,8 @@ def _predict(
     removed = settle(app / "output")
     if removed:
         notes.append(
-            f"{len(removed)} links or special files in the prediction output were left out "
-            f"({one_line(removed[0], 100)})."
+            f"{len(removed)} links, special files or too deep folders in the prediction output "
+            f"were left out ({one_line(removed[0], 100)})."
         )
     shutil.move(app / "output", folder / "prediction")
     remove_tree(root)

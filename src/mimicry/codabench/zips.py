@@ -8,8 +8,10 @@ import stat
 import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path, PurePosixPath
+from typing import NamedTuple
 
 from mimicry.codabench.scratch import writable
+from mimicry.codabench.submission_zip import MOST_PARTS, too_long
 from mimicry.errors import BundleError
 from mimicry.files import is_clutter
 
@@ -21,38 +23,94 @@ _UNIX = 3
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
+class Refused(NamedTuple):
+    """Something in a folder that is not packed: its path, a stable code, what is wrong."""
+
+    name: str
+    code: str
+    reason: str
+
+
 def is_left_out(name: str) -> bool:
     """Tell whether a path is never packed: clutter, dot files and compiled Python."""
     parts = PurePosixPath(name).parts
     return is_clutter(name) or "__pycache__" in parts or name.endswith((".pyc", ".pyo"))
 
 
-def folder_members(folder: Path) -> tuple[dict[str, Path], list[str]]:
-    """List the files below `folder` that are packed, and the links that lead out of it.
+def folder_members(folder: Path) -> tuple[dict[str, Path], list[Refused]]:
+    """List the files below `folder` that are packed, and what cannot be.
 
     Links are followed as long as they stay inside; links to folders are not walked.
+    Raises nothing for what is in the folder.
 
     Returns
     -------
     members : dict
         Path relative to `folder` with ``/`` -> file, sorted.
-    refused : list of str
-        Relative paths of links that leave the folder, are broken or lead to folders,
-        and of everything that is no plain file.
+    refused : list of Refused
+        Sorted: `submission-link` for links that leave the folder, are broken or lead to
+        folders, and for everything that is no plain file; `submission-unreadable`;
+        `submission-name` for names that no zip carries and trees that are too deep.
     """
     root = folder.resolve()
     members: dict[str, Path] = {}
-    refused: list[str] = []
-    for path in sorted(folder.rglob("*")):
-        name = path.relative_to(folder).as_posix()
-        if is_left_out(name) or (path.is_dir() and not path.is_symlink()):
+    refused: list[Refused] = []
+    # Not by recursion, which a deep tree overruns.
+    waiting = [folder]
+    while waiting:
+        here = waiting.pop()
+        try:
+            entries = list(os.scandir(here))
+        except OSError as error:
+            name = here.relative_to(folder).as_posix()
+            refused.append(_unreadable(name, error))
             continue
+        for entry in entries:
+            path = here / entry.name
+            name = path.relative_to(folder).as_posix()
+            if is_left_out(name):
+                continue
+            if too_long(name) or not name.isprintable():
+                refused.append(Refused(name, "submission-name", _name_problem(name)))
+            elif entry.is_dir(follow_symlinks=False):
+                waiting.append(path)
+            elif (problem := _file_problem(path, name, root)) is not None:
+                refused.append(problem)
+            else:
+                members[name] = path
+    return dict(sorted(members.items())), sorted(refused)
+
+
+def _name_problem(name: str) -> str:
+    if not name.isprintable():
+        return "the name holds characters that cannot be shown; rename it"
+    return f"the name is too long, or more than {MOST_PARTS} folders deep; shorten it"
+
+
+def _unreadable(name: str, error: OSError) -> Refused:
+    reason = f"it cannot be read ({error.strerror or error}); change its permissions"
+    return Refused(name, "submission-unreadable", reason)
+
+
+def _file_problem(path: Path, name: str, root: Path) -> Refused | None:
+    """Return why a file is not packed, None if it is."""
+    try:
         target = path.resolve()
         if target.is_file() and target.is_relative_to(root):
-            members[name] = path
-        else:
-            refused.append(name)
-    return dict(sorted(members.items())), refused
+            with path.open("rb"):
+                return None
+    except OSError as error:
+        if error.errno != errno.ELOOP:
+            return _unreadable(name, error)
+    except RuntimeError:
+        # Python's word for links that lead in a circle; newer versions have none.
+        pass
+    return Refused(
+        name,
+        "submission-link",
+        "it is a link that leaves the folder, is broken or leads to a folder, or no plain file; "
+        "put the file itself there",
+    )
 
 
 def write_zip(

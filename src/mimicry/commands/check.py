@@ -76,7 +76,7 @@ def check(
             "findings": [asdict(finding) for finding in report.findings],
             "smoke": None if result is None else asdict(result),
         }
-        click.echo(json.dumps(content, indent=2, ensure_ascii=False))
+        click.echo(json.dumps(content, indent=2))
     else:
         _show_verdict(report, result)
     return report.exit_code or (result.exit_code if result is not None else 0)

@@ -86,7 +86,7 @@ def _packed_folder(folder: Path) -> Path:
 
     try:
         found = find_model(folder)
-    except SubmissionError:
+    except (SubmissionError, OSError):
         # The check finds the same, and more.
         return folder
     if found.wrapper is not None:

@@ -7,8 +7,13 @@ directory, a clean environment. They differ in the walls around it.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
-from mimicry.codabench.engines.bubblewrap import bubblewrap_problem, launch_bubblewrap
+from mimicry.codabench.engines.bubblewrap import (
+    bubblewrap_problem,
+    launch_bubblewrap,
+    shown_folders,
+)
 from mimicry.codabench.engines.jobs import Job, JobResult, Launch
 from mimicry.codabench.engines.local import WARNING, launch_subprocess
 from mimicry.codabench.engines.watch import watch
@@ -43,12 +48,16 @@ class Engine:
         Turns a job into a command of this machine.
     problem : callable
         Returns why the engine cannot be used here, or None when it can.
+    shown : callable
+        Returns the folders of this machine that every program may read; empty for an
+        engine without walls, whose programs read what the user may.
     """
 
     name: str
     walls: str
     launch: Callable[[Job], Launch]
     problem: Callable[[], str | None]
+    shown: Callable[[], tuple[Path, ...]] = tuple
 
 
 class UnknownEngineError(ValueError):
@@ -67,6 +76,7 @@ ENGINES: Mapping[str, Engine] = {
             ),
             launch=launch_bubblewrap,
             problem=bubblewrap_problem,
+            shown=shown_folders,
         ),
         Engine(
             name="subprocess",

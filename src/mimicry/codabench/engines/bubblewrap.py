@@ -44,6 +44,11 @@ def launch_bubblewrap(job: Job) -> Launch:
     )
 
 
+def shown_folders() -> tuple[Path, ...]:
+    """Return the folders of this machine that every program in a sandbox may read."""
+    return (*map(Path, _SYSTEM), *map(Path, _SETTINGS), *_python_folders())
+
+
 @lru_cache(maxsize=1)
 def bubblewrap_problem() -> str | None:
     """Return why bubblewrap cannot be used here, or None when it can."""
