@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 from mimicry.errors import BundleError, SubmissionError
 from mimicry.ingestion import faults, memory
@@ -124,7 +125,7 @@ def run_model(
             ) from error
         log.close_write_end()
         try:
-            _converse(model, feed, arena, state, progress, threads)
+            _converse(_Conversation(model, feed, arena, state, progress, threads))
         except _ModelEndedError:
             raise _how_it_ended(model, state, kills_before) from None
         finally:
@@ -144,20 +145,22 @@ class _ModelEndedError(Exception):
     pass
 
 
-def _converse(
-    model: ModelProcess,
-    feed: Feed,
-    arena: Arena,
-    state: RunState,
-    progress: Progress,
-    threads: int,
-) -> None:
-    total = len(state.images)
+class _Conversation(NamedTuple):
+    model: ModelProcess
+    feed: Feed
+    arena: Arena
+    state: RunState
+    progress: Progress
+    threads: int
+
+
+def _converse(talk: _Conversation) -> None:
+    model, feed, state = talk.model, talk.feed, talk.state
     with selectors.DefaultSelector() as selector:
         selector.register(model.channel, selectors.EVENT_READ)
         selector.register(feed.wake_up, selectors.EVENT_READ)
-        while len(state.scores) < total:
-            _send_what_is_ready(model, feed, state)
+        while len(state.scores) < len(state.images):
+            _send_what_is_ready(talk)
             if state.left <= 0:
                 raise _too_slow(state)
             events = selector.select(min(max(state.left, 0), _TICK))
@@ -166,7 +169,7 @@ def _converse(
                     message = model.receive()
                     if message is None:
                         raise _ModelEndedError
-                    _take(message, feed, arena, state, progress, threads)
+                    _take(message, talk)
                 else:
                     os.eventfd_read(feed.wake_up)
             if not events and model.process.poll() is not None:
@@ -174,7 +177,8 @@ def _converse(
                 raise _ModelEndedError
 
 
-def _send_what_is_ready(model: ModelProcess, feed: Feed, state: RunState) -> None:
+def _send_what_is_ready(talk: _Conversation) -> None:
+    model, feed, state = talk.model, talk.feed, talk.state
     if state.loaded_at is None:
         # Raises what a decoding thread has met, so that bad data does not wait for the model.
         feed.ready(0, 0)
@@ -191,21 +195,15 @@ def _send_what_is_ready(model: ModelProcess, feed: Feed, state: RunState) -> Non
         state.unanswered.append(count)
 
 
-def _take(
-    message: Message,
-    feed: Feed,
-    arena: Arena,
-    state: RunState,
-    progress: Progress,
-    threads: int,
-) -> None:
+def _take(message: Message, talk: _Conversation) -> None:
+    feed, state = talk.feed, talk.state
     if isinstance(message, Failed):
         raise faults.reported_fault(message.code, message.position, message.text, state.place)
     if isinstance(message, Ready) and state.loaded_at is None:
         state.loaded_at = state.seconds
-        state.batch_size = _fit_batch(message.batch_size, arena)
-        feed.widen(2 * state.batch_size + 2 * threads)
-        progress.restart()
+        state.batch_size = _fit_batch(message.batch_size, talk.arena)
+        feed.widen(2 * state.batch_size + 2 * talk.threads)
+        talk.progress.restart()
         return
     if not isinstance(message, Scores) or not state.unanswered:
         raise interfered(message)
@@ -218,7 +216,7 @@ def _take(
             raise faults.not_finite(value, state.place)
         state.scores.append(value)
     feed.release(first, count)
-    progress.advance(count)
+    talk.progress.advance(count)
 
 
 def _fit_batch(asked: int, arena: Arena) -> int:
