@@ -14,7 +14,6 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -320,10 +319,13 @@ def test_a_check_is_quick_and_imports_nothing_heavy(tmp_path: Path) -> None:
         "heavy = {'numpy', 'sklearn', 'PIL', 'rich', 'tqdm'} & set(sys.modules)\n"
         "sys.exit(code or (str(heavy) if heavy else 0))\n"
     )
-    started = time.monotonic()
+    before = os.times()
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    after = os.times()
     assert (done.returncode, done.stderr) == (0, "")
-    assert time.monotonic() - started < 2
+    # Processor time, which a busy machine does not change: the promise is under 2 s.
+    spent = after.children_user + after.children_system
+    assert spent - before.children_user - before.children_system < 2
 
 
 def test_pack_submission(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

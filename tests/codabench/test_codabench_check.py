@@ -230,9 +230,9 @@ def test_bombs(tmp_path: Path) -> None:
         with archive.open("zeros", "w") as file:
             for _ in range(300):
                 file.write(bytes(1024 * 1024))
-    started = time.monotonic()
+    started = time.process_time()
     assert "zip-bomb" in codes(check_submission(path, None), "error")
-    assert time.monotonic() - started < 2
+    assert time.process_time() - started < 2
     many = tmp_path / "many.zip"
     with zipfile.ZipFile(many, "w") as archive:
         for number in range(20_001):

@@ -147,11 +147,16 @@ def test_over_the_deadline_says_how_far_and_what_is_needed(ingest: Ingest) -> No
     run = ingest(model(predict="time.sleep(0.5)\n        return 1.0"), time_limit=3)
     assert run.code == 3
     assert run.outcome["error_code"] == "time-limit-exceeded"
-    pattern = r"(\d) of 10 images in 3 s, 0\.\d+ s each; 0\.2\d* needed \(time limit 3 s\)"
+    pattern = r"(\d) of 10 images in 3 s, ([\d.]+) s each; ([\d.]+) needed \(time limit 3 s\)"
     found = re.search(pattern, run.outcome["error"])
     assert found is not None, run.outcome["error"]
-    assert run.outcome["predicted"] == int(found[1]) in {3, 4, 5}
-    assert run.outcome["seconds"] < 3.5
+    done, each, needed = int(found[1]), float(found[2]), float(found[3])
+    assert run.outcome["predicted"] == done
+    assert 1 <= done < 10
+    # Both come from the model's own time, here shown with two digits.
+    assert each * done == pytest.approx(needed * 10, rel=0.06)
+    assert each >= 0.5 > needed
+    assert run.outcome["seconds"] < 6
 
 
 @pytest.mark.parametrize(
@@ -168,7 +173,7 @@ def test_a_model_that_never_loads_is_stopped(ingest: Ingest, load: str) -> None:
     run = ingest(model(load), time_limit=2)
     assert run.outcome["error_code"] == "time-limit-exceeded"
     assert "had not loaded" in run.outcome["error"]
-    assert time.monotonic() - start < 5
+    assert time.monotonic() - start < 10
 
 
 def test_a_channel_held_open_by_a_child_does_not_hide_the_exit(ingest: Ingest) -> None:
