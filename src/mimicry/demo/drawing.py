@@ -16,6 +16,7 @@ from tqdm import tqdm
 from mimicry.demo.interrupts import deaf_children
 from mimicry.demo.sets import Order, draw
 from mimicry.errors import BundleError
+from mimicry.ingestion.processes import die_with_parent
 
 _BATCH = 4
 
@@ -49,7 +50,8 @@ def _in_parallel(orders: Sequence[Order], workers: int) -> Generator[bytes, None
     batches = (orders[i : i + _BATCH] for i in range(0, len(orders), _BATCH))
     # A fresh interpreter per worker: a fork would copy the threads' locks of the caller.
     context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(workers, mp_context=context)
+    # Workers wait for work in silence: nothing else would tell them of a kill -9.
+    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=die_with_parent)
     try:
         waiting: deque[Future[list[bytes]]] = deque()
         with deaf_children():

@@ -124,7 +124,6 @@ SUBSPECIES: dict[str, Subspecies] = {
 }
 
 SIGNAL_PARENTS = ("notabilis", "lativitta")
-MIMIC_PARENTS = ("plesseni", "malleti")
 
 
 def subspecies_named(name: str, species: str = SPECIES_A) -> Subspecies:
