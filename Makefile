@@ -8,10 +8,10 @@ DEV := $(VENV)/.dev
 WORKERS ?= auto
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench pack clean baseline lock
+.PHONY: help demo test lint bench pack clean baseline lock image image-torch
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(VENV)/pyvenv.cfg:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -44,12 +44,25 @@ bench: $(DEV) ## measure scoring and ingestion against plain references, write b
 pack: $(CORE) ## build every competition's zip into dist/
 	$(BIN)/mimicry pack
 
+image: $(CORE) ## build the container image that the YAML files name (BASE_IMAGE=...)
+	$(BIN)/python docker/build.py $(if $(BASE_IMAGE),--base $(BASE_IMAGE))
+
+image-torch: $(CORE) ## the same with torch, timm and OpenCLIP (VARIANT=gpu for CUDA)
+	$(BIN)/python docker/build.py --torch --variant $(or $(VARIANT),cpu) $(if $(BASE_IMAGE),--base $(BASE_IMAGE))
+
 baseline: $(CORE) ## train the colour pattern baseline anew on the demo training set
 	$(BIN)/python examples/training/color_pattern.py
 
+UV_COMPILE = $(BIN)/uv pip compile --quiet --upgrade --python-version 3.11 --generate-hashes --no-emit-index-url --custom-compile-command "make lock"
+# The images are for Linux; what they hold must be what a submission may ask for.
+IMAGE_COMPILE = $(UV_COMPILE) --python-platform x86_64-manylinux_2_28 -c ingestion_program/allowed_packages.txt
+
 lock: $(DEV) ## renew the lock files
-	$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url --custom-compile-command "make lock" requirements/core.in -o requirements/core.txt
-	$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url --custom-compile-command "make lock" requirements/dev.in -o requirements/dev.txt
+	$(UV_COMPILE) --universal requirements/core.in -o requirements/core.txt
+	$(UV_COMPILE) --universal requirements/dev.in -o requirements/dev.txt
+	$(IMAGE_COMPILE) requirements/image-core.in -o requirements/image-core.txt
+	$(IMAGE_COMPILE) -c requirements/image-core.txt requirements/image-torch.in -o requirements/image-torch-gpu.txt
+	$(BIN)/python docker/cpu_lock.py
 
 clean: ## remove everything that make and the demo generated, and nothing else
 	@python=$(BIN)/python; [ -x $$python ] || python=$(PYTHON); \

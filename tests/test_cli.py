@@ -133,7 +133,7 @@ def test_wrong_usage(arguments: list[str], capsys: pytest.CaptureFixture[str]) -
 def test_unknown_names_list_those_that_are(capsys: pytest.CaptureFixture[str]) -> None:
     options = ["--bundle", str(ROOT)]
     for arguments, listed in (
-        (["--engine", "cloud"], "auto, bubblewrap, subprocess"),
+        (["--engine", "cloud"], "auto, docker, bubblewrap, subprocess"),
         (["--competition", "three"], "two-task, hybrid"),
         (["--phase", "third"], "development, final"),
         (["--task", "B"], "choose from: hybrid"),
@@ -270,13 +270,15 @@ def test_bubblewrap_that_is_not_there_is_a_warning(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    engine = ENGINES["bubblewrap"]
-    absent = dataclasses.replace(engine, problem=lambda: "bubblewrap is not installed")
-    monkeypatch.setattr("mimicry.codabench.engines.ENGINES", {**ENGINES, "bubblewrap": absent})
-    monkeypatch.setattr("mimicry.commands.engine.ENGINES", {**ENGINES, "bubblewrap": absent})
+    absent = {
+        name: dataclasses.replace(ENGINES[name], problem=lambda name=name: f"{name} is not there")
+        for name in ("docker", "bubblewrap")
+    }
+    monkeypatch.setattr("mimicry.codabench.engines.ENGINES", {**ENGINES, **absent})
+    monkeypatch.setattr("mimicry.commands.engine.ENGINES", {**ENGINES, **absent})
     assert main(["check", make_submission(tmp_path / "m"), "--smoke"]) == 0
     shown = capsys.readouterr()
-    assert shown.err == "warning: bubblewrap is not installed\n"
+    assert shown.err == "warning: docker is not there\nwarning: bubblewrap is not there\n"
     assert "\nwarning: engine subprocess: the code runs as you" in shown.out
 
 

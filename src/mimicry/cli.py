@@ -20,7 +20,9 @@ from mimicry.commands.check import check
 from mimicry.commands.data import data
 from mimicry.commands.demo import demo
 from mimicry.commands.pack import pack, pack_submission
+from mimicry.commands.rehearse import rehearse
 from mimicry.commands.run import run
+from mimicry.commands.validate import validate
 from mimicry.errors import EXIT_DONE, EXIT_USAGE, BundleError, run_program
 
 EXIT_INTERRUPTED = 130
@@ -69,7 +71,7 @@ def cli() -> None:
     """Run, check, rank and pack the hybrid detection challenge on this machine."""
 
 
-for _command in (demo, data, check, run, board, pack_submission, pack):
+for _command in (demo, data, check, run, board, pack_submission, rehearse, pack, validate):
     cli.add_command(_command)
 
 

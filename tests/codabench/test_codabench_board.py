@@ -206,6 +206,92 @@ def test_a_whole_board(two_task: Competition) -> None:
     assert len(content["failed"]) == 2
 
 
+def final_run(name: str, submitted: str, score: float, **changes: object) -> RunRecord:
+    made = replace(record(name, 1, A={"score": score}), phase="final", submitted=submitted)
+    return replace(made, **changes)  # type: ignore[arg-type]
+
+
+def marked_runs() -> list[tuple[str, RunRecord]]:
+    """Runs in Final, 2027-04-01 to 2027-04-15: two a day, five in all."""
+    return [
+        ("r/1", final_run("eve", "2027-03-31T23:59:59+00:00", 0.1)),
+        ("r/2", final_run("ann", "2027-04-01T00:00:00+00:00", 0.2)),
+        ("r/3", final_run("ann", "2027-04-01T12:00:00+00:00", 0.3)),
+        ("r/4", final_run("ann", "2027-04-01T23:00:00+00:00", 0.9)),
+        ("r/5", final_run("liz", "2027-04-15T00:00:01+00:00", 0.4)),
+        ("r/6", final_run("odd", "=soon", 0.35)),
+        ("r/7", final_run("old", "", 0.45, started="2027-04-02T00:00:00+00:00")),
+        ("r/8", final_run("mig", "2027-03-01T00:00:00+00:00", 0.25, migrated=True)),
+    ]
+
+
+def test_runs_at_the_wrong_time_are_marked_and_surplus_ones_left_out(
+    two_task: Competition,
+) -> None:
+    board = make_board(two_task, two_task.phase("final"), marked_runs())
+    text = board_table(board)
+    lines = text.splitlines()
+    cells = [line.split() for line in lines if ".zip " in line]
+    assert [row[1:4] for row in cells] == [
+        ["old", "old.zip", "0.4500"],
+        ["liz", "liz.zip", "late"],
+        ["odd", "odd.zip", "0.3500"],
+        ["ann", "ann.zip", "0.3000"],
+        ["mig", "mig.zip", "0.2500"],
+        ["eve", "eve.zip", "early"],
+    ]
+    heading = next(line.split() for line in lines if "participant" in line)
+    assert heading[:4] == ["#", "participant", "submission", "mark"]
+    footnotes = [line for line in lines if line.startswith(("late: ", "early: "))]
+    assert [line.split(";")[0] for line in footnotes] == [
+        "late: handed in after Final has ended (2027-04-15 00:00:00 UTC)",
+        "early: handed in before Final begins (2027-04-01 00:00:00 UTC)",
+    ]
+    refused = (
+        "ann, ann.zip: surplus: the platform refuses it: Reached maximum allowed submissions "
+        "for today for this phase (2 a day, counted in UTC)"
+    )
+    assert lines[lines.index("Not on the board:") + 1] == refused
+    assert "#2  liz  (late)" in board_table(board, width=40).splitlines()
+    rows = list(csv.DictReader(io.StringIO(board_csv(board))))
+    assert [row["mark"] for row in rows] == ["", "late", "", "", "", "early"]
+    assert [row["submitted"] for row in rows][1:3] == ["2027-04-15T00:00:01+00:00", ""]
+    content = json.loads(board_json(board))
+    assert [row["mark"] and row["mark"]["kind"] for row in content["rows"]] == [
+        *(None, "late", None, None, None, "early")
+    ]
+    assert [one["mark"]["kind"] for one in content["failed"]] == ["surplus"]
+
+
+def test_surplus_runs_rank_where_that_is_asked_for(two_task: Competition) -> None:
+    board = make_board(two_task, two_task.phase("final"), marked_runs(), surplus=True)
+    assert board.failures == ()
+    assert board.rows[0].tasks == {"A": {"score": 0.9}}
+    text = board_table(board)
+    assert "the platform refuses that; ranked all the same, as asked." in text
+    assert next(row["mark"] for row in csv.DictReader(io.StringIO(board_csv(board)))) == "surplus"
+
+
+def test_a_board_without_marks_looks_as_ever(two_task: Competition) -> None:
+    runs = [("r/1", record("ann", 1, A={"score": 0.5}))]
+    board = make_board(two_task, two_task.phase("development"), runs)
+    text = board_table(board)
+    assert "mark" not in text and "submitted" not in text
+    assert text == board_table(replace(board, rows=(replace(board.rows[0], submitted=""),)))
+
+
+def test_age_is_when_it_was_handed_in() -> None:
+    board = leaderboard(column("score", 0), rule="Force_Last")
+    one, two = (entry(n, w, "ann", A={"score": 0.5}) for n, w in (("a", 2), ("b", 1)))
+    assert names(apply_rule([one, two], board)) == ["a"]
+    one, two = (
+        replace(one, submitted="2026-11-01T00:01"),
+        replace(two, submitted="2026-11-01T00:02"),
+    )
+    assert names(apply_rule([one, two], board)) == ["b"]
+    assert names(rank([two, one], board)) == ["a", "b"]
+
+
 def test_no_column_is_cut_when_piped(two_task: Competition) -> None:
     scores = {c.key: 0.123456 for c in two_task.leaderboard.columns}
     name = "a-very-long-name-of-a-participant-that-goes-on"

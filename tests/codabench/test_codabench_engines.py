@@ -49,11 +49,23 @@ def make_job(tmp_path: Path, script: str, **changes: object) -> Job:
     return replace(job, **changes)
 
 
-@pytest.fixture(params=["subprocess", "bubblewrap"])
+ALL = ["subprocess", "bubblewrap", "docker"]
+
+
+@pytest.fixture(params=ALL)
 def engine(request: pytest.FixtureRequest) -> Engine:
-    if request.param == "bubblewrap" and (problem := bubblewrap_problem()):
+    return usable(request.param, request)
+
+
+def usable(name: str, request: pytest.FixtureRequest) -> Engine:
+    """Return an engine, or skip where it does not work; Docker runs the competition's image."""
+    if name == "bubblewrap" and (problem := bubblewrap_problem()):
         pytest.skip(problem)
-    return ENGINES[request.param]
+    if name != "docker":
+        return ENGINES[name]
+    image = request.getfixturevalue("core_image")
+    docker = ENGINES[name]
+    return replace(docker, run=lambda job: docker.run(replace(job, image=image)))
 
 
 def alive(marker: str) -> list[int]:
@@ -100,14 +112,17 @@ def test_folders_arguments_environment_and_exit_code(
     assert not result.timed_out
     facts = json.loads((job.app / "output" / "facts.json").read_text())
     assert facts["cwd"] == facts["here"]
-    assert facts["cwd"] == ("/app/program" if engine.name == "bubblewrap" else f"{job.app}/program")
+    local = engine.name == "subprocess"
+    assert facts["cwd"] == (f"{job.app}/program" if local else "/app/program")
     assert facts["input"] == ["a.jpg"]
     assert facts["stdin"] == ""
     assert facts["env"]["PYTHONUNBUFFERED"] == "1"
     assert facts["env"]["MIMICRY_TIME_LIMIT"] == "5"
-    allowed = {"PYTHONUNBUFFERED", "PATH", "HOME", "LANG", "TMPDIR", "MIMICRY_TIME_LIMIT"}
-    # The interpreter adds LC_CTYPE, bubblewrap PWD.
-    assert set(facts["env"]) <= allowed | {"LC_CTYPE", "PWD"}
+    assert "MIMICRY_TEST_SECRET" not in facts["env"]
+    if engine.name != "docker":
+        allowed = {"PYTHONUNBUFFERED", "PATH", "HOME", "LANG", "TMPDIR", "MIMICRY_TIME_LIMIT"}
+        # The interpreter adds LC_CTYPE, bubblewrap PWD.
+        assert set(facts["env"]) <= allowed | {"LC_CTYPE", "PWD"}
     assert job.stdout.read_text() == "out\n"
     assert job.stderr.read_text() == "err\n"
     assert sorted(lines) == ["err", "out"]
@@ -117,7 +132,7 @@ def test_command_is_not_run_by_a_shell(tmp_path: Path, engine: Engine) -> None:
     job = make_job(tmp_path, "import sys; print(sys.argv[1:])")
     job = replace(job, command="python3 main.py '$HOME x' && echo *.py $output")
     assert run_job(engine, job).exit_code == 0
-    output = "/app/output" if engine.name == "bubblewrap" else f"{job.app}/output"
+    output = f"{job.app}/output" if engine.name == "subprocess" else "/app/output"
     assert job.stdout.read_text() == f"['$HOME x', '&&', 'echo', '*.py', '{output}']\n"
 
 
@@ -156,13 +171,15 @@ def test_a_signal_counts_as_in_a_container(tmp_path: Path, engine: Engine) -> No
     job = make_job(tmp_path, "import os, signal; os.kill(os.getpid(), signal.SIGSEGV)")
     code = run_job(engine, job).exit_code
     # As process 1 of a namespace the program cannot signal itself to death.
-    assert code == (0 if engine.name == "bubblewrap" else 128 + signal.SIGSEGV)
+    assert code == (128 + signal.SIGSEGV if engine.name == "subprocess" else 0)
 
 
-@pytest.mark.parametrize("name", ["subprocess", "bubblewrap"])
-def test_a_killed_caller_leaves_nothing(tmp_path: Path, name: str) -> None:
-    if name == "bubblewrap" and (problem := bubblewrap_problem()):
-        pytest.skip(problem)
+@pytest.mark.parametrize("name", ALL)
+def test_a_killed_caller_leaves_nothing(
+    tmp_path: Path, name: str, request: pytest.FixtureRequest
+) -> None:
+    usable(name, request)
+    image = request.getfixturevalue("core_image") if name == "docker" else ""
     marker = f"86402.{os.getpid()}{len(name)}"
     make_job(tmp_path, f"import subprocess; subprocess.run(['sleep', '{marker}'])")
     code = (
@@ -171,7 +188,7 @@ def test_a_killed_caller_leaves_nothing(tmp_path: Path, name: str) -> None:
         f"folder = Path({str(tmp_path)!r})\n"
         "run_job(choose_engine("
         f"{name!r}), Job(folder / 'root', 'python3 main.py', 'ingestion',"
-        " folder / 'o', folder / 'e'))\n"
+        f" folder / 'o', folder / 'e', image={image!r}))\n"
     )
     caller = subprocess.Popen([sys.executable, "-c", code])
     end = time.monotonic() + 10
@@ -255,8 +272,8 @@ def test_bubblewrap_walls(tmp_path: Path) -> None:
 def test_engines_are_chosen_by_name() -> None:
     assert choose_engine("subprocess") is ENGINES["subprocess"]
     best = "bubblewrap" if bubblewrap_problem() is None else "subprocess"
-    assert choose_engine("auto").name == best
-    with pytest.raises(UnknownEngineError, match="auto, bubblewrap, subprocess"):
+    assert choose_engine("auto", "mimicry.example/no-such-image:1").name == best
+    with pytest.raises(UnknownEngineError, match="auto, docker, bubblewrap, subprocess"):
         choose_engine("podman")
 
 
@@ -267,7 +284,7 @@ def test_an_engine_that_does_not_work_is_told(monkeypatch: pytest.MonkeyPatch) -
         with pytest.raises(BundleError, match="not installed; install it") as caught:
             choose_engine("bubblewrap")
         assert caught.value.code == "engine-unavailable"
-        assert choose_engine("auto").name == "subprocess"
+        assert choose_engine("auto", "mimicry.example/no-such-image:1").name == "subprocess"
     finally:
         bubblewrap_problem.cache_clear()
 
@@ -320,3 +337,13 @@ def test_metadata_is_read_as_the_worker_does(tmp_path: Path) -> None:
 )
 def test_odd_metadata_has_no_command(data: bytes) -> None:
     assert parse_metadata("metadata", data).command is None
+
+
+def test_merge_keys_that_multiply_are_no_command() -> None:
+    lines = ["a0: &a0 {x: 1}"]
+    for number in range(1, 30):
+        lines.append(f"a{number}: &a{number} {{<<: [*a{number - 1}, *a{number - 1}]}}")
+    started = time.process_time()
+    assert parse_metadata("metadata", "\n".join([*lines, "command: x"]).encode()).command is None
+    assert time.process_time() - started < 2
+    assert parse_metadata("metadata", b"b: &b {command: x}\n<<: *b\n").command == "x"

@@ -136,6 +136,32 @@ class TestCompetition:
                 settings = archive.read(f"development/ingestion_program_{key}/phase.json")
                 assert json.loads(settings)["task"] == key
 
+    def test_downloads_and_solutions_are_carried_along(self, bundle: Path) -> None:
+        data = document()
+        data["phases"][0] |= {"public_data": "downloads/train.csv", "starting_kit": "kit"}
+        data["solutions"] = [{"index": 0, "tasks": [0], "path": "solutions/one.zip"}]
+        write_yaml(bundle, data)
+        with pytest.raises(BundleError, match=r"downloads/train\.csv.*file-missing"):
+            pack(bundle)
+        for name in ("downloads/train.csv", "kit/a.py", "kit/sub/b.py", "solutions/one.zip"):
+            (bundle / name).parent.mkdir(parents=True, exist_ok=True)
+            (bundle / name).write_text(name)
+        packed = pack(bundle)
+        with zipfile.ZipFile(packed.path) as archive:
+            for name in ("downloads/train.csv", "kit/a.py", "kit/sub/b.py", "solutions/one.zip"):
+                assert archive.read(name).decode() == name
+        (bundle / "kit" / "link").symlink_to("/etc/hostname")
+        with pytest.raises(BundleError, match=r"kit/link.*file-missing"):
+            pack(bundle)
+
+    def test_folders_of_data_are_not_packed(self, bundle: Path) -> None:
+        data = document()
+        data["tasks"][0]["input_data"] = "input_data/val"
+        write_yaml(bundle, data)
+        (bundle / "input_data/val").mkdir()
+        with pytest.raises(BundleError, match=r"input_data/val is a folder.*data-zip"):
+            pack(bundle)
+
     def test_long_limits_and_open_logs_are_warned_of(self, bundle: Path) -> None:
         data = document()
         data["phases"][1]["execution_time_limit"] = 601
@@ -321,13 +347,13 @@ FAULTS: list[tuple[str, Callable[[Path], None], str, str]] = [
         "list",
         written("scoring_program_x/metadata.yaml", "- command: x"),
         "program-metadata",
-        "no text",
+        "no mapping",
     ),
     (
         "no yaml",
         written("scoring_program_x/metadata.yaml", "a: ["),
         "program-metadata",
-        "valid YAML",
+        "not YAML",
     ),
     ("no script", delete("ingestion_program/ingestion.py"), "program-metadata", r"'ingestion\.py'"),
     (
@@ -344,7 +370,7 @@ FAULTS: list[tuple[str, Callable[[Path], None], str, str]] = [
     ),
     (
         "no own script",
-        written("scoring_program_x/metadata.yaml", "command: python3 -m score"),
+        written("scoring_program_x/metadata.yaml", "command: python3 -m other"),
         "program-metadata",
         "no script",
     ),

@@ -22,7 +22,7 @@ from codabench_minibundle import copy_repository
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mimicry.codabench import worker
+from mimicry.codabench import task_plan
 from mimicry.codabench.competition import load_competition
 from mimicry.codabench.engines import ENGINES
 from mimicry.codabench.engines.bubblewrap import bubblewrap_problem
@@ -177,7 +177,7 @@ def test_a_command_in_the_submission_runs_first(bundle: Path, tmp_path: Path) ->
     request = make_request(bundle, submission)
     record, _ = run(request)
     assert facts(request, "prediction")["before"] == ["planted"]
-    assert any("program of its own" in note for note in record.tasks["A"].notes)
+    assert any("container of its own" in note for note in record.tasks["A"].notes)
 
 
 def test_scoring_runs_though_ingestion_failed(bundle: Path, tmp_path: Path) -> None:
@@ -248,7 +248,7 @@ def test_a_metadata_output_fails_as_on_the_platform(bundle: Path, tmp_path: Path
 
 
 def test_the_hard_limit(bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(worker, "GRACE", 0.5)
+    monkeypatch.setattr(task_plan, "GRACE", 0.5)
     model = "import time; (output / 'scoring_fails').touch(); time.sleep(60)"
     request = make_request(bundle, make_submission(tmp_path / "sub", model), time_limit=0.5)
     record, _ = run(request)

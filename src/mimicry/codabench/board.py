@@ -8,6 +8,8 @@ Pure functions over runs that have ended. The platform's rules, as measured on i
 - A missing value ranks first where higher is better and last where lower is better.
 - With several tasks in a phase every run is one row, placed by its best single task.
 - Columns are rounded for display only.
+- A run handed in outside the phase's dates ranks all the same and is marked; one above
+  the quotas is not on the board, since the platform would have refused it.
 """
 
 import os
@@ -17,11 +19,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mimicry.codabench.competition import Column, Competition, Leaderboard, Phase
+from mimicry.codabench.quotas import SURPLUS, Mark, handed_in, marks
 from mimicry.codabench.records import FINISHED, RUN_FILE, RunRecord, read_run
 from mimicry.errors import BundleError
 
 MANUAL_RULES = frozenset({"Add", "Add_And_Delete", "Add_And_Delete_Multiple"})
 NOT_AVAILABLE = "n/a"
+REHEARSAL_FILE = "rehearsal.json"
+"""In the folder of a rehearsal, whose runs are no others' business."""
 
 Scores = Mapping[str, float]
 
@@ -35,9 +40,13 @@ class Entry:
     participant, submission, folder : str
         Whose it is, the submission's file name, where the run lies.
     finished : str
-        When it ended, UTC, ISO 8601; sorts by age.
+        When it ended, UTC, ISO 8601.
     tasks : Mapping
         Task key -> column key -> value, for the tasks that finished.
+    submitted : str
+        When it was handed in, UTC, ISO 8601; empty where that is unknown.
+    mark : Mark or None
+        What is wrong with that.
     """
 
     participant: str
@@ -45,6 +54,13 @@ class Entry:
     folder: str
     finished: str
     tasks: Mapping[str, Scores]
+    submitted: str = ""
+    mark: Mark | None = None
+
+    @property
+    def age(self) -> tuple[str, str]:
+        """What sorts the oldest first: when it was handed in, then when it ended."""
+        return self.submitted, self.finished
 
 
 @dataclass(frozen=True)
@@ -55,6 +71,7 @@ class Failure:
     submission: str
     folder: str
     reason: str
+    mark: Mark | None = None
 
 
 @dataclass(frozen=True)
@@ -114,7 +131,7 @@ def rank(entries: Iterable[Entry], leaderboard: Leaderboard) -> list[Entry]:
         for entry in entries
         if entry.tasks
     ]
-    return [entry for _, entry in sorted(best, key=lambda pair: (pair[0], pair[1].finished))]
+    return [entry for _, entry in sorted(best, key=lambda pair: (pair[0], pair[1].age))]
 
 
 def apply_rule(entries: Iterable[Entry], leaderboard: Leaderboard) -> list[Entry]:
@@ -129,7 +146,7 @@ def apply_rule(entries: Iterable[Entry], leaderboard: Leaderboard) -> list[Entry
     """
     rule = leaderboard.submission_rule
     by_participant: dict[str, list[Entry]] = {}
-    for entry in sorted(entries, key=lambda entry: entry.finished):
+    for entry in sorted(entries, key=lambda entry: entry.age):
         if entry.tasks:
             by_participant.setdefault(entry.participant, []).append(entry)
     if rule.endswith("_Multiple"):
@@ -145,32 +162,54 @@ def visible_columns(leaderboard: Leaderboard) -> tuple[Column, ...]:
 
 
 def make_board(
-    competition: Competition, phase: Phase, runs: Iterable[tuple[str, RunRecord]]
+    competition: Competition,
+    phase: Phase,
+    runs: Iterable[tuple[str, RunRecord]],
+    *,
+    surplus: bool = False,
 ) -> Board:
     """Make a phase's board from runs, given as pairs of folder and record.
 
     Runs of other competitions and phases are ignored.
+
+    Parameters
+    ----------
+    competition, phase : Competition, Phase
+        Whose board.
+    runs : iterable of (str, RunRecord)
+        All of the phase: quotas count them. Of equal times the first given is older.
+    surplus : bool
+        Rank what is above the quotas, too; it stays marked.
     """
     tasks = tuple((task.key, task.name) for task in phase.tasks)
     entries: list[Entry] = []
     failures: list[Failure] = []
-    for folder, record in runs:
-        if (record.competition, record.phase) != (competition.id, phase.slug):
-            continue
+    own = [(f, r) for f, r in runs if (r.competition, r.phase) == (competition.id, phase.slug)]
+    times = [handed_in(record) for _, record in own]
+    for (folder, record), time, mark in zip(own, times, marks(phase, times), strict=True):
         scores = {
             key: record.tasks[key].scores or {}
             for key, _ in tasks
             if key in record.tasks and record.tasks[key].state == FINISHED
         }
         reasons = _reasons(record)
+        refused = mark is not None and mark.kind == SURPLUS and not surplus
+        if mark is not None and refused:
+            reasons.insert(0, f"{SURPLUS}: the platform refuses it: {mark.reason}")
         if record.finished is None:
             reasons.append("still running, or it was killed")
-        elif scores:
+        elif scores and not refused:
+            submitted = time.when.isoformat() if time.when is not None else ""
             entries.append(
-                Entry(record.participant, record.submission, folder, record.finished, scores)
+                Entry(
+                    *(record.participant, record.submission, folder, record.finished, scores),
+                    submitted=submitted,
+                    mark=mark,
+                )
             )
         failures += [
-            Failure(record.participant, record.submission, folder, reason) for reason in reasons
+            Failure(record.participant, record.submission, folder, reason, mark)
+            for reason in reasons
         ]
     leaderboard = competition.leaderboard
     rule = leaderboard.submission_rule
@@ -194,8 +233,17 @@ def make_board(
     )
 
 
-def find_runs(folders: Sequence[Path]) -> tuple[list[tuple[str, RunRecord]], list[str]]:
+def find_runs(
+    folders: Sequence[Path], *, rehearsals: bool = True
+) -> tuple[list[tuple[str, RunRecord]], list[str]]:
     """Read every run at or below `folders`.
+
+    Parameters
+    ----------
+    folders : sequence of Path
+        Where to look.
+    rehearsals : bool
+        Whether to look into folders of rehearsals, too.
 
     Returns
     -------
@@ -215,7 +263,7 @@ def find_runs(folders: Sequence[Path]) -> tuple[list[tuple[str, RunRecord]], lis
             raise BundleError(
                 "runs-missing", f"There is no folder {folder}; run a submission first."
             )
-        for path in _run_folders(folder):
+        for path in _run_folders(folder, rehearsals):
             found.setdefault(path.resolve(), str(path))
     runs: list[tuple[str, RunRecord]] = []
     problems: list[str] = []
@@ -227,7 +275,7 @@ def find_runs(folders: Sequence[Path]) -> tuple[list[tuple[str, RunRecord]], lis
     return runs, problems
 
 
-def _run_folders(folder: Path) -> Iterator[Path]:
+def _run_folders(folder: Path, rehearsals: bool) -> Iterator[Path]:
     """Yield the folders at or below `folder` that hold a record, by path.
 
     What lies inside a run's folder was written by participants' code and is not searched.
@@ -237,6 +285,8 @@ def _run_folders(folder: Path) -> Iterator[Path]:
         here = waiting.pop()
         if os.path.lexists(here / RUN_FILE):
             yield here
+            continue
+        if not rehearsals and os.path.lexists(here / REHEARSAL_FILE):
             continue
         with suppress(OSError), os.scandir(here) as entries:
             inside = sorted(e.name for e in entries if e.is_dir(follow_symlinks=False))

@@ -8,12 +8,16 @@ from typing import Any
 
 from mimicry.codabench.board import NOT_AVAILABLE, Board, cell
 from mimicry.codabench.competition import Column
+from mimicry.codabench.quotas import SURPLUS, Mark
 from mimicry.errors import one_line
 
 WIDEST = 2000
 HEADING_WIDTH = 12
 NARROWEST = 16
 INDENT = 4
+
+_DATED = "the web form refuses that, the API of older versions does not; ranked as it would be."
+_SURPLUS = "the platform refuses that; ranked all the same, as asked."
 
 
 def board_table(board: Board, *, every_column: bool = False, width: int | None = None) -> str:
@@ -63,12 +67,16 @@ def _table(board: Board, shown: list[tuple[str, Column]]) -> list[str]:
     table.add_column("#", justify="right", no_wrap=True)
     table.add_column("participant", overflow="fold")
     table.add_column("submission", overflow="fold")
+    marked = any(entry.mark for entry in board.rows)
+    if marked:
+        table.add_column("mark")
     for heading in _headings(shown, single=len(board.tasks) == 1):
         table.add_column(escape(heading), justify="right", overflow="fold")
     for number, entry in enumerate(board.rows, 1):
         values = [cell(entry.tasks.get(key), column) for key, column in shown]
         names = [escape(one_line(name, 60)) for name in (entry.participant, entry.submission)]
-        table.add_row(str(number), *names, *values)
+        mark = [_kind(entry.mark)] if marked else []
+        table.add_row(str(number), *names, *mark, *values)
     text = io.StringIO()
     console = Console(file=text, width=WIDEST, force_terminal=False, color_system=None)
     console.print(table)
@@ -83,7 +91,8 @@ def _blocks(board: Board, shown: list[tuple[str, Column]], width: int) -> list[s
     lines = [_name(board)]
     for number, entry in enumerate(board.rows, 1):
         values = [cell(entry.tasks.get(key), column) for key, column in shown]
-        head = [f"#{number}  {one_line(entry.participant, 60)}"]
+        mark = f"  ({entry.mark.kind})" if entry.mark else ""
+        head = [f"#{number}  {one_line(entry.participant, 60)}{mark}"]
         if entry.submission != entry.participant:
             head.append(f"    {one_line(entry.submission, 60)}")
         lines += ["", *head, *_pairs(labels, values, width)]
@@ -112,19 +121,25 @@ def board_csv(board: Board) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     keys = [(key, column.key) for key, _ in board.tasks for column in board.columns]
-    fixed = ["rank", "participant", "submission", "finished"]
+    fixed = ["rank", "participant", "submission", "finished", "submitted", "mark"]
     writer.writerow([*fixed, *(f"{key}.{column}" for key, column in keys)])
     for number, entry in enumerate(board.rows, 1):
         values = [entry.tasks.get(key, {}).get(column) for key, column in keys]
         names = (_harmless(entry.participant), _harmless(entry.submission))
-        fixed_values = [number, *names, _harmless(entry.finished)]
+        times = (_harmless(entry.finished), entry.submitted)
+        fixed_values = [number, *names, *times, _kind(entry.mark)]
         writer.writerow([*fixed_values, *("" if v is None else repr(v) for v in values)])
     return text.getvalue()
 
 
 def board_json(board: Board) -> str:
     """Return the board as JSON, with the failed runs."""
-    content: dict[str, Any] = {
+    return json.dumps(board_content(board), indent=2) + "\n"
+
+
+def board_content(board: Board) -> dict[str, Any]:
+    """Return what `board_json` writes."""
+    return {
         "competition": board.competition,
         "title": board.title,
         "phase": board.phase,
@@ -137,6 +152,8 @@ def board_json(board: Board) -> str:
                 "submission": entry.submission,
                 "folder": entry.folder,
                 "finished": entry.finished,
+                "submitted": entry.submitted,
+                "mark": _mark(entry.mark),
                 "tasks": {key: dict(scores) for key, scores in entry.tasks.items()},
             }
             for number, entry in enumerate(board.rows, 1)
@@ -147,12 +164,12 @@ def board_json(board: Board) -> str:
                 "submission": failure.submission,
                 "folder": failure.folder,
                 "reason": failure.reason,
+                "mark": _mark(failure.mark),
             }
             for failure in board.failures
         ],
         "note": board.note,
     }
-    return json.dumps(content, indent=2) + "\n"
 
 
 def _below(board: Board, columns: int) -> list[str]:
@@ -167,6 +184,10 @@ def _below(board: Board, columns: int) -> list[str]:
         )
     if board.note and board.rows:
         lines.append(board.note)
+    lines += [
+        f"{mark.kind}: {mark.reason}; {_SURPLUS if mark.kind == SURPLUS else _DATED}"
+        for mark in dict.fromkeys(entry.mark for entry in board.rows if entry.mark)
+    ]
     if board.failures:
         lines.append("Not on the board:")
         lines += [
@@ -174,6 +195,14 @@ def _below(board: Board, columns: int) -> list[str]:
             for failure in board.failures
         ]
     return lines
+
+
+def _kind(mark: Mark | None) -> str:
+    return mark.kind if mark else ""
+
+
+def _mark(mark: Mark | None) -> dict[str, str] | None:
+    return mark._asdict() if mark else None
 
 
 def _has_values(board: Board, key: str, column: Column) -> bool:

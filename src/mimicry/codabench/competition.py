@@ -7,10 +7,14 @@ root of its own zip.
 
 from pathlib import Path
 
-from mimicry.codabench.document import Section, read_document
 from mimicry.codabench.model import Column, Competition, Leaderboard, Phase, Task
-from mimicry.codabench.read_board import check_rule, read_board
-from mimicry.codabench.read_phases import read_phases, read_tasks
+from mimicry.codabench.reading.board import check_rule, read_board
+from mimicry.codabench.reading.document import Document
+from mimicry.codabench.reading.phases import read_phases
+from mimicry.codabench.reading.section import Section
+from mimicry.codabench.reading.tasks import read_tasks
+from mimicry.codabench.reading.top import check_solutions, read_texts
+from mimicry.codabench.reading.yaml_file import read_document
 from mimicry.errors import BundleError
 
 __all__ = [
@@ -19,6 +23,7 @@ __all__ = [
     "Leaderboard",
     "Phase",
     "Task",
+    "describe_competition",
     "find_bundle",
     "list_competitions",
     "load_competition",
@@ -27,23 +32,6 @@ __all__ = [
 
 ROOT_ID = "two-task"
 """What the root's ``competition.yaml`` is called on the command line."""
-
-_TOP_KEYS = (
-    *("version", "title", "description", "image", "terms", "pages", "docker_image"),
-    *("registration_auto_approve", "enable_detailed_results"),
-    *("show_detailed_results_in_submission_panel", "show_detailed_results_in_leaderboard"),
-    *("auto_run_submissions", "can_participants_make_submissions_public", "forum_enabled"),
-    *("make_programs_available", "make_input_data_available", "competition_type"),
-    *("reward", "contact_email", "queue", "fact_sheet", "tasks", "phases", "leaderboards"),
-)
-
-_FLAGS = tuple(
-    key
-    for key in _TOP_KEYS
-    if key.startswith(("registration_", "enable_", "show_", "auto_run_", "can_", "make_", "forum_"))
-)
-
-_FACT_KEYS = ("key", "type", "title", "selection", "is_required", "is_on_leaderboard")
 
 
 def find_bundle(start: Path) -> Path:
@@ -113,23 +101,41 @@ def load_competition(bundle: Path, id: str) -> Competition:
 def read_competition(bundle: Path, path: Path, id: str) -> Competition:
     """Read and check the competition file `path` of `bundle`; see `load_competition`."""
     document = read_document(path, path.relative_to(bundle).as_posix())
-    top = Section(document, (), document.data)
-    top.known(_TOP_KEYS)
-    version = top.require("version", "version: 2")
-    if version is not None and (isinstance(version, bool) or str(version) != "2"):
-        top.fault("version", f"only `version: 2` describes this format, not {version!r}.")
-    for key in _FLAGS:
-        top.flag(key, default=False)
-    title, image = top.text("title", "Find the hybrids"), _read_image(top)
-    _check_pages(top)
-    _check_fact_sheet(top)
-    tasks = read_tasks(top, bundle)
-    phases = read_phases(top, tasks)
-    board = read_board(top)
-    if board is not None and top.sound("tasks", "phases", "leaderboards"):
-        check_rule(top, phases, board)
+    competition = describe_competition(document, bundle, path, id)
     document.refuse_faults()
-    assert board is not None
+    assert competition is not None
+    return competition
+
+
+def describe_competition(
+    document: Document, bundle: Path, path: Path, id: str
+) -> Competition | None:
+    """Note every fault of a competition file in `document`, and return what it describes.
+
+    Reads no other file. With a fault that is no warning, parts of the competition are
+    stand-ins; None where nothing can be said at all.
+
+    Parameters
+    ----------
+    document : Document
+        The parsed file.
+    bundle, path : Path
+        What the paths of the competition are put below, and its own place.
+    id : str
+        Its name on the command line.
+    """
+    if not document.readable:
+        return None
+    top = Section(document, (), document.data)
+    title, image = read_texts(top)
+    tasks = read_tasks(top, bundle)
+    check_solutions(top)
+    phases = read_phases(top, tasks, bundle)
+    board = read_board(top)
+    if board is not None:
+        check_rule(top, phases, board)
+    if board is None:
+        return None
     return Competition(
         id=id,
         path=path,
@@ -140,54 +146,3 @@ def read_competition(bundle: Path, path: Path, id: str) -> Competition:
         leaderboard=board,
         document=document.data,
     )
-
-
-def _read_image(top: Section) -> str:
-    image = top.text("docker_image", "ghcr.io/owner/image:1.0.0", limit=128)
-    tag = image.rpartition("/")[2].partition(":")[2]
-    if "@sha256:" not in image and tag in {"", "latest"}:
-        top.fault("docker_image", f"{image!r} names no fixed version; add a tag such as `:1.0.0`.")
-    return image
-
-
-def _check_pages(top: Section) -> None:
-    top.path("image", "logo.png")
-    top.path("terms", "pages/terms.md")
-    for page in top.sections("pages", "pages: [{title: Overview, file: pages/overview.md}]"):
-        page.known(("title", "file"))
-        page.text("title", "Overview")
-        page.path("file", "pages/overview.md")
-
-
-def _check_fact_sheet(top: Section) -> None:
-    if not top.has("fact_sheet"):
-        return
-    sheet = top.data["fact_sheet"]
-    if not isinstance(sheet, dict):
-        top.fault("fact_sheet", "this must be a mapping of questions by their keys.")
-        return
-    for name, entry in sheet.items():
-        keys = ("fact_sheet", str(name))
-        if not isinstance(entry, dict) or set(entry) != set(_FACT_KEYS):
-            top.document.fault(keys, f"a question has exactly the keys {', '.join(_FACT_KEYS)}.")
-            continue
-        question = Section(top.document, keys, entry)
-        if entry["key"] != name:
-            question.fault("key", f"this must repeat the question's own key: `{name}`.")
-        question.text("title", "Method")
-        kind = question.choice("type", ("text", "checkbox", "select"), default="text")
-        for flag in ("is_required", "is_on_leaderboard"):
-            if entry[flag] not in ("true", "false"):
-                question.fault(
-                    flag, "the platform compares with texts; write 'true' or 'false' in quotes."
-                )
-        selection = entry["selection"]
-        right = {
-            "text": selection == "",
-            "checkbox": selection == [True, False],
-            "select": isinstance(selection, list) and bool(selection),
-        }
-        if question.sound("type") and not right[kind]:
-            question.fault(
-                "selection", "write '' for text, [true, false] for checkbox, a list for select."
-            )

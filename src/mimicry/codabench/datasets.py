@@ -27,10 +27,17 @@ def check_data(competition: Competition) -> tuple[str, ...]:
     Raises
     ------
     BundleError
-        `data-missing`, listing all that are not there, or the first fault that
-        `check_task_data` finds.
+        `data-missing`, listing all that are not there, `data-zip` for a folder, which the
+        platform would take, or the first fault that `check_task_data` finds.
     """
     tasks = [task for phase in competition.phases for task in phase.tasks]
+    for path in [path for task in tasks for path in (task.input_data, task.reference_data)]:
+        if path is not None and path.is_dir():
+            raise BundleError(
+                "data-zip",
+                f"{_shown(path)} is a folder. Data sets are packed as zips, so that a zip's bytes "
+                f"are the data's: `cd {path} && zip -0 -r ../{path.name}.zip .`, and name that.",
+            )
     check_data_exists(tasks, competition.bundle)
     return tuple(warning for task in tasks for warning in check_task_data(task))
 

@@ -40,7 +40,10 @@ class Leaderboard:
 
 @dataclass(frozen=True)
 class Task:
-    """One ingestion and scoring pair; paths are absolute, `key` is its short name."""
+    """One ingestion and scoring pair; paths are absolute, `key` is its short name.
+
+    Data are zips or folders, which the platform takes alike.
+    """
 
     index: int
     name: str
@@ -53,7 +56,10 @@ class Task:
 
 @dataclass(frozen=True)
 class Phase:
-    """One phase; dates are UTC, the limit is in seconds, None means without limit."""
+    """One phase; dates are UTC, the limit is in seconds, None means without limit.
+
+    `public_data` and `starting_kit` are what participants may download, files or folders.
+    """
 
     index: int
     name: str
@@ -69,6 +75,8 @@ class Phase:
     hide_output: bool
     hide_prediction_output: bool
     hide_score_output: bool
+    public_data: Path | None = None
+    starting_kit: Path | None = None
 
 
 @dataclass(frozen=True)

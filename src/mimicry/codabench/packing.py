@@ -20,7 +20,7 @@ from mimicry.codabench.programs import (
 )
 from mimicry.codabench.scratch import scratch_folder
 from mimicry.codabench.submission_files import submission_members
-from mimicry.codabench.zips import Content, write_zip
+from mimicry.codabench.zips import Content, folder_members, write_zip
 from mimicry.errors import BundleError
 from mimicry.files import sha256_file
 
@@ -62,7 +62,7 @@ def pack_competition(competition: Competition, dist: Path) -> PackedZip:
     ------
     BundleError
         What `mimicry.codabench.datasets.check_data` and `program_members` find,
-        `file-missing` for a page, the terms or the image, `tasks-shared` for a task
+        `file-missing` for a page, the terms, the image or a download, `tasks-shared` for a task
         that is not in exactly one phase, `zip-unwritable`, `zip-broken`,
         `zip-inconsistent`.
     """
@@ -92,6 +92,8 @@ def _competition_members(competition: Competition) -> tuple[dict[str, Any], dict
                 f"{competition.path.name} names {name}, which is missing or empty; add it.",
             )
         members[PurePosixPath(name).as_posix()] = path
+    for download in _downloads(competition):
+        members |= _download_members(competition, download)
     homes = [(task, phase) for phase in competition.phases for task in phase.tasks]
     numbers = [task.index for task, _ in homes]
     wrong = [t["index"] for t in document["tasks"] if numbers.count(t["index"]) != 1]
@@ -120,6 +122,29 @@ def _competition_members(competition: Competition) -> tuple[dict[str, Any], dict
                 members[f"{folder}/{name}"] = content
     document["tasks"] = [renamed[t["index"]] for t in document["tasks"]]
     return document, members
+
+
+def _downloads(competition: Competition) -> list[Path]:
+    """Return what phases and solutions name beside tasks: files or folders of any kind."""
+    found = [path for p in competition.phases for path in (p.public_data, p.starting_kit) if path]
+    solutions = competition.document.get("solutions") or []
+    named = [solution["path"] for solution in solutions if "path" in solution]
+    return [*found, *(competition.bundle / path for path in named)]
+
+
+def _download_members(competition: Competition, path: Path) -> dict[str, Content]:
+    name = path.relative_to(competition.bundle).as_posix()
+    if path.is_file():
+        return {name: path}
+    files, refused = folder_members(path)
+    if refused or not files:
+        problem = (
+            f"{name}/{refused[0].name} cannot be packed: {refused[0].reason}"
+            if refused
+            else f"{competition.path.name} names {name}, which is missing or empty; add it"
+        )
+        raise BundleError("file-missing", f"{problem}.")
+    return {f"{name}/{file}": source for file, source in files.items()}
 
 
 def _program_folder(competition: Competition, phase: Phase, task: Task, program: Path) -> str:
@@ -151,13 +176,18 @@ def check_packed(archive: zipfile.ZipFile, id: str) -> None:
     document = packed.document
     named_files = [document["image"], document["terms"], *(p["file"] for p in document["pages"])]
     files = {PurePosixPath(name).as_posix() for name in named_files}
+    folders = {path.relative_to(root).as_posix() for path in _downloads(packed)}
+    files |= folders & names
+    folders -= names
     programs = set()
     for task in (task for phase in packed.phases for task in phase.tasks):
         for data in (task.input_data, task.reference_data):
             files |= {data.relative_to(root).as_posix()} if data else set()
         for program in (task.ingestion_program, task.scoring_program):
             programs |= {program.relative_to(root).as_posix()} if program else set()
-    inside = {program: [n for n in names if n.startswith(f"{program}/")] for program in programs}
+    inside = {
+        folder: [n for n in names if n.startswith(f"{folder}/")] for folder in programs | folders
+    }
     named = {"competition.yaml", *files, *(n for found in inside.values() for n in found)}
     if named != names or not all(inside.values()):
         odd = sorted(named ^ names) or sorted(p for p, found in inside.items() if not found)
@@ -166,9 +196,9 @@ def check_packed(archive: zipfile.ZipFile, id: str) -> None:
             f"the packed {id} competition and its competition.yaml do not agree about {odd[0]}; "
             "this is a fault of packing, please report it.",
         )
-    for folder, found in sorted(inside.items()):
+    for folder in sorted(programs):
         start = len(folder) + 1
-        check_command(folder, {name[start:]: archive.read(name) for name in found})
+        check_command(folder, {name[start:]: archive.read(name) for name in inside[folder]})
 
 
 def _warnings(competition: Competition) -> tuple[str, ...]:

@@ -5,23 +5,19 @@ at home is what runs on the platform.
 """
 
 import json
-import shlex
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
 
-import yaml
-
-from mimicry.codabench.engines.jobs import YAML_FAULTS
+from mimicry.codabench.engines.jobs import METADATA_NAMES, Kind, Metadata, parse_metadata
 from mimicry.codabench.model import Competition, Phase, Task
+from mimicry.codabench.program_command import command_faults
 from mimicry.codabench.reachable import PACKAGE, package_folder, reachable_modules
+from mimicry.codabench.reading.document import ERROR
 from mimicry.codabench.zips import Content, folder_members
 from mimicry.errors import BundleError
 
 SETTINGS_FILE = "phase.json"
-PROGRAM_ROOT = "/app/program/"
-
-_SHELL = ("&&", "||", "|", ";", ">", ">>", "<", "&")
 
 
 @dataclass(frozen=True)
@@ -140,46 +136,14 @@ def check_command(shown: str, members: Mapping[str, Content]) -> None:
     BundleError
         `program-metadata`.
     """
-
-    def wrong(problem: str) -> BundleError:
-        return BundleError(
-            "program-metadata",
-            f"{shown}: {problem} An example: `command: python3 {PROGRAM_ROOT}score.py "
-            "/app/input /app/output` in metadata.yaml.",
-        )
-
-    name = next((n for n in ("metadata.yaml", "metadata") if n in members), None)
-    if name is None:
-        raise wrong("there is no metadata.yaml at the program's root.")
-    try:
-        data = yaml.safe_load(_bytes(members[name]))
-    except YAML_FAULTS:
-        raise wrong(f"{name} is not valid YAML.") from None
-    command = data.get("command") if isinstance(data, dict) else None
-    if not isinstance(command, str) or not command.strip():
-        raise wrong(f"{name} has no text under `command`.")
-    try:
-        words = shlex.split(command)
-    except ValueError as error:
-        raise wrong(f"the command in {name} cannot be split into words ({error}).") from None
-    shell = [word for word in words if word in _SHELL]
-    if shell:
-        raise wrong(f"the command in {name} is run without a shell, so {shell[0]!r} does nothing.")
-    if words[0].startswith(("./", PROGRAM_ROOT)):
-        raise wrong(
-            f"{words[0]!r} in {name} will not be executable; put its interpreter before it."
-        )
-    own = [
-        word.removeprefix(PROGRAM_ROOT)
-        for word in words[1:]
-        if word.startswith(PROGRAM_ROOT) or (word.endswith((".py", ".sh")) and "/" not in word)
-    ]
-    own = [word for word in own if word]
-    if not own:
-        raise wrong(f"the command in {name} names no script of the program.")
-    missing = [word for word in own if word not in members]
-    if missing:
-        raise wrong(f"the command in {name} names {missing[0]!r}, which the program does not have.")
+    name = next((n for n in METADATA_NAMES if n in members), None)
+    metadata = (
+        Metadata(None, None, None) if name is None else parse_metadata(name, _bytes(members[name]))
+    )
+    kind: Kind = "ingestion" if "ingestion" in shown.rpartition("/")[2] else "scoring"
+    for fault in command_faults(metadata, members, kind):
+        if fault.level == ERROR or fault.code == "command-no-script":
+            raise BundleError("program-metadata", f"{shown}: {fault.problem}; {fault.mend}.")
 
 
 def _bytes(content: Content) -> bytes:

@@ -31,6 +31,9 @@ class TaskRecord:
         ``finished`` means that the platform would have scores for it.
     exit_codes, seconds : Mapping
         By step, ``ingestion`` and ``scoring``; None for a step that did not run.
+    memory : Mapping
+        By step, the most that it held at once, in bytes, as sampled; None where it
+        ended too soon to be measured.
     scores : Mapping or None
         Column key -> value.
     error, error_code, error_kind : str or None
@@ -44,6 +47,7 @@ class TaskRecord:
     state: str
     exit_codes: Mapping[str, int | None] = field(default_factory=dict)
     seconds: Mapping[str, float | None] = field(default_factory=dict)
+    memory: Mapping[str, int | None] = field(default_factory=dict)
     scores: Mapping[str, float] | None = None
     error: str | None = None
     error_code: str | None = None
@@ -59,7 +63,27 @@ class TaskRecord:
 
 @dataclass(frozen=True)
 class RunRecord:
-    """One run of one submission through tasks of one phase; times are UTC, ISO 8601."""
+    """One run of one submission through tasks of one phase; times are UTC, ISO 8601.
+
+    Attributes
+    ----------
+    competition, phase, submission, participant, submission_sha256, engine : str
+        What was run, for whom and where.
+    started : str
+        When the run began.
+    finished : str or None
+        When it ended; None while it is at work, and for ever when it was killed.
+    state : {"running", "finished", "failed"}
+        ``finished`` only when every task is.
+    tasks : Mapping
+        Task key -> `TaskRecord`.
+    submitted : str
+        When it was handed in: what quotas and phases are counted by.
+    migrated : bool
+        Whether the platform would have brought it over from the phase before.
+    image : str or None
+        The container image's id, for engines that use one.
+    """
 
     competition: str
     phase: str
@@ -71,6 +95,9 @@ class RunRecord:
     finished: str | None
     state: str
     tasks: Mapping[str, TaskRecord]
+    submitted: str = ""
+    migrated: bool = False
+    image: str | None = None
     version: int = VERSION
 
     def with_task(self, key: str, task: TaskRecord) -> "RunRecord":
@@ -131,6 +158,10 @@ def _run(data: Any) -> RunRecord:
         finished=None if data["finished"] is None else _text(data["finished"]),
         state=_state(data["state"]),
         tasks={_text(key): _task(task) for key, task in data["tasks"].items()},
+        # Absent from records of before 2026-11-21.
+        submitted=_text(data.get("submitted", data["started"])),
+        migrated=_flag(data.get("migrated", False)),
+        image=None if data.get("image") is None else _text(data["image"]),
     )
 
 
@@ -142,6 +173,10 @@ def _task(data: Any) -> TaskRecord:
             _text(k): None if v is None else int(_number(v)) for k, v in data["exit_codes"].items()
         },
         seconds={_text(k): None if v is None else _number(v) for k, v in data["seconds"].items()},
+        memory={
+            _text(k): None if v is None else int(_number(v))
+            for k, v in data.get("memory", {}).items()
+        },
         scores=None if scores is None else {_text(k): _number(v) for k, v in scores.items()},
         error=None if data["error"] is None else _text(data["error"]),
         error_code=None if data["error_code"] is None else _text(data["error_code"]),
@@ -154,6 +189,12 @@ def _task(data: Any) -> TaskRecord:
 def _text(value: Any) -> str:
     if not isinstance(value, str):
         raise TypeError(f"{value!r} is not text")
+    return value
+
+
+def _flag(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise TypeError(f"{value!r} is neither true nor false")
     return value
 
 

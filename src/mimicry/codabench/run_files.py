@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import stat
 import zipfile
 from collections.abc import Collection
@@ -24,7 +25,7 @@ def check_data_exists(tasks: Collection[Task], bundle: Path) -> None:
         `data-missing`, with the command that makes demo data.
     """
     paths = [path for task in tasks for path in (task.input_data, task.reference_data) if path]
-    missing = [_shown(path, bundle) for path in dict.fromkeys(paths) if not path.is_file()]
+    missing = [_shown(path, bundle) for path in dict.fromkeys(paths) if not path.exists()]
     if missing:
         raise BundleError(
             "data-missing",
@@ -90,13 +91,16 @@ def read_ingestion_state(prediction: Path) -> dict[str, object]:
 
 
 def unpack_data(path: Path, folder: Path) -> None:
-    """Unpack an organiser's data set.
+    """Unpack an organiser's data set, or copy it where it is a folder, as packing would zip it.
 
     Raises
     ------
     BundleError
         `data-zip` when it cannot be read.
     """
+    if path.is_dir():
+        shutil.copytree(path, folder)
+        return
     try:
         with zipfile.ZipFile(path) as archive:
             archive.extractall(folder)

@@ -4,13 +4,14 @@ import errno
 import fcntl
 import os
 import re
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mimicry.codabench.competition import Competition, Phase, Task
-from mimicry.codabench.engines import Engine
+from mimicry.codabench.engines import NO_LIMITS, Engine, Image, Resources
 from mimicry.codabench.packing import ProgramSettings, pack_submission
 from mimicry.codabench.records import (
     FAILED,
@@ -26,7 +27,8 @@ from mimicry.codabench.records import (
 from mimicry.codabench.run_files import check_data_exists, last_lines
 from mimicry.codabench.scratch import scratch_folder, writable
 from mimicry.codabench.submission_zip import unpack_submission
-from mimicry.codabench.worker import TaskPlan, run_task, stage_task
+from mimicry.codabench.task_plan import TaskPlan
+from mimicry.codabench.worker import run_task, stage_task
 from mimicry.errors import BundleError, MimicryError, SubmissionError, one_line
 from mimicry.files import remove_tree, sha256_file
 
@@ -60,6 +62,19 @@ class RunRequest:
         The run's folder: new, empty, or one of an earlier run of the same submission.
     time_limit : float or None
         Seconds for every program instead of the phase's limit.
+    resources : Resources
+        What every program may use, where the engine can tell.
+    pull : bool
+        Whether to pull the image first, as the platform does before every job.
+    worker_data : Path or None
+        A folder to show as ``/app/data``, read-only.
+    submitted : str or None
+        When it is handed in, ISO 8601 in UTC; now by default. An earlier run in the
+        same folder keeps its time unless another one is given.
+    migrated : bool
+        Whether the platform would have brought it over from the phase before.
+    stop : threading.Event or None
+        Once set, the run is given up; it can be resumed.
     """
 
     competition: Competition
@@ -70,6 +85,12 @@ class RunRequest:
     engine: Engine
     output: Path
     time_limit: float | None = None
+    resources: Resources = NO_LIMITS
+    pull: bool = False
+    worker_data: Path | None = None
+    submitted: str | None = None
+    migrated: bool = False
+    stop: threading.Event | None = None
 
 
 def choose_tasks(phase: Phase, keys: Sequence[str]) -> tuple[Task, ...]:
@@ -132,10 +153,14 @@ def run_submission(request: RunRequest, report: Report = print) -> RunRecord:
         `data-missing`; `submission-missing`; `not-a-run-folder`, `run-folder-taken`,
         `run-locked`, `run-folder-unwritable` about the output folder;
         `engine-exposes` where the engine would show labels to the submission;
-        `temporary-folder`; what staging the programs finds.
+        `temporary-folder`; `worker-data`; what staging the programs finds; what the
+        engine finds wrong with the image.
+    JobStoppedError
+        When the request's `stop` was set.
     """
     output = request.output.resolve()
     check_data_exists(request.tasks, request.competition.bundle)
+    _check_worker_data(request)
     _check_hidden(request, output)
     if not request.submission.exists():
         raise BundleError(
@@ -147,18 +172,24 @@ def run_submission(request: RunRequest, report: Report = print) -> RunRecord:
         output.mkdir(parents=True, exist_ok=True)
     with _locked(output), scratch_folder() as scratch:
         archive = _as_zip(request.submission, scratch, report)
-        record = _begin(request, output, sha256_file(archive), report)
+        image = _prepare(request, report)
+        record = _begin(request, output, sha256_file(archive), image, report)
         staging = output / STAGING
         remove_tree(staging)
         try:
             plans, record = _plan(request, record, output, staging, report)
             if not plans:
                 # The run stays as old as it is, since age breaks ties on the board.
-                record = replace(read_run(output), participant=request.participant)
+                record = replace(
+                    read_run(output),
+                    participant=request.participant,
+                    submitted=record.submitted,
+                    migrated=request.migrated,
+                )
                 write_run(output, record)
                 return record
             write_run(output, record)
-            report(request.engine.walls)
+            report(request.engine.walls(request.resources))
             unpacked = staging / "submission"
             problem = _unpack(archive, unpacked)
             for key, plan in plans.items():
@@ -249,8 +280,18 @@ def _plan(
     plans: dict[str, TaskPlan] = {}
     for task in request.tasks:
         settings = ProgramSettings(request.competition.id, request.phase.name, task.key, limit)
-        plan = TaskPlan(task, settings, request.time_limit, columns, primary)
-        fingerprint = f"{stage_task(plan, staging / task.key)}-{request.engine.name}"
+        plan = TaskPlan(
+            task=task,
+            settings=settings,
+            time_limit=request.time_limit,
+            columns=columns,
+            primary=primary,
+            image=request.competition.docker_image,
+            resources=request.resources,
+            worker_data=request.worker_data,
+            stop=request.stop,
+        )
+        fingerprint = f"{stage_task(plan, staging / task.key)}-{_surroundings(request, record)}"
         earlier = record.tasks.get(task.key)
         if earlier is not None and earlier.state == FINISHED:
             kept = output / task.key
@@ -265,8 +306,30 @@ def _plan(
     return plans, record
 
 
-def _begin(request: RunRequest, output: Path, sha256: str, report: Report) -> RunRecord:
+def _surroundings(request: RunRequest, record: RunRecord) -> str:
+    """Return what else a task's outcome depends on: engine, image and what it may use."""
+    asked = [f"{name}={getattr(request.resources, name)}" for name in request.resources.asked()]
+    data = [] if request.worker_data is None else [f"data={request.worker_data.resolve()}"]
+    image = [record.image] if record.image else []
+    return " ".join([request.engine.name, *image, *asked, *data])
+
+
+def _prepare(request: RunRequest, report: Report) -> Image | None:
+    """Get the image ready, where the engine uses one."""
+    if request.engine.prepare is None:
+        return None
+    image = request.engine.prepare(request.competition.docker_image, request.pull)
+    report(image.line())
+    for warning in image.warnings:
+        report(f"warning: {warning}")
+    return image
+
+
+def _begin(
+    request: RunRequest, output: Path, sha256: str, image: Image | None, report: Report
+) -> RunRecord:
     """Return the record to start from: a new one, or an earlier run's."""
+    began = now()
     started = RunRecord(
         competition=request.competition.id,
         phase=request.phase.slug,
@@ -274,10 +337,13 @@ def _begin(request: RunRequest, output: Path, sha256: str, report: Report) -> Ru
         participant=request.participant,
         submission_sha256=sha256,
         engine=request.engine.name,
-        started=now(),
+        started=began,
         finished=None,
         state=RUNNING,
         tasks={},
+        submitted=request.submitted or began,
+        migrated=request.migrated,
+        image=image.id if image else None,
     )
     report(
         f"{request.competition.id}, {request.phase.name}: {started.submission} "
@@ -295,9 +361,10 @@ def _begin(request: RunRequest, output: Path, sha256: str, report: Report) -> Ru
                 f"{output} holds a run of another {what}: {held[what][1]}, not "
                 f"{wanted[what][1]}; {CHOOSE_ANOTHER}.",
             )
+    submitted = request.submitted or earlier.submitted or earlier.started
     order = {task.key: i for i, task in enumerate(request.phase.tasks)}
     kept = sorted(earlier.tasks.items(), key=lambda item: order.get(item[0], len(order)))
-    return replace(started, tasks=dict(kept))
+    return replace(started, tasks=dict(kept), submitted=submitted)
 
 
 def _identity(record: RunRecord) -> dict[str, tuple[str, str]]:
@@ -333,14 +400,25 @@ def _as_zip(submission: Path, scratch: Path, report: Report) -> Path:
     return submission
 
 
+def _check_worker_data(request: RunRequest) -> None:
+    if request.worker_data is not None and not request.worker_data.is_dir():
+        raise BundleError(
+            "worker-data",
+            f"There is no folder {request.worker_data} to show as /app/data; check the path.",
+        )
+
+
 def _check_hidden(request: RunRequest, output: Path) -> None:
     """Refuse to run where the engine's programs could read the labels."""
     places = {"bundle": request.competition.bundle, "run folder": output}
     for task in request.tasks:
         if task.reference_data is not None:
             places[f"reference data of task {task.key}"] = task.reference_data
+    shown_folders = [*request.engine.shown()]
+    if request.worker_data is not None:
+        shown_folders.append(request.worker_data)
     for what, path in places.items():
-        for shown in request.engine.shown():
+        for shown in shown_folders:
             if path.resolve().is_relative_to(shown.resolve()):
                 raise BundleError(
                     "engine-exposes",

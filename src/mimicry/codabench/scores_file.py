@@ -11,9 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from mimicry.codabench.engines.jobs import YAML_FAULTS
+from mimicry.codabench.safe_yaml import load_yaml
 
 LARGEST_FILE = 1024 * 1024
 TOO_LARGE = 1e10
@@ -82,7 +81,7 @@ def _read(output: Path) -> tuple[Any] | str:
         if json_file.is_file() and not json_file.is_symlink():
             return (json.loads(_text(json_file)),)
         if text_file.is_file() and not text_file.is_symlink():
-            return (yaml.safe_load(_text(text_file)),)
+            return (load_yaml(_text(text_file)),)
     except YAML_FAULTS:
         return NOT_DECODED
     return NOT_FOUND

@@ -5,12 +5,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mimicry.codabench.competition import Competition
-from mimicry.codabench.engines import Engine
+from mimicry.codabench.engines import NO_LIMITS, Engine, Resources
 from mimicry.codabench.packing import ProgramSettings, pack_submission, stage_program
 from mimicry.codabench.run_files import last_lines, read_ingestion_state, settle
 from mimicry.codabench.scratch import scratch_folder
 from mimicry.codabench.submission_zip import unpack_submission
-from mimicry.codabench.worker import TaskPlan, run_ingestion
+from mimicry.codabench.task_plan import TaskPlan
+from mimicry.codabench.worker import run_ingestion
 from mimicry.errors import BundleError, one_line
 
 IMAGES = 8
@@ -45,6 +46,9 @@ def smoke_run(
     competition: Competition,
     engine: Engine,
     report: Callable[[str], None],
+    *,
+    resources: Resources = NO_LIMITS,
+    worker_data: Path | None = None,
 ) -> SmokeResult:
     """Run a submission over `IMAGES` generated images.
 
@@ -58,6 +62,10 @@ def smoke_run(
         Where it runs.
     report : callable
         Receives progress, line by line.
+    resources : Resources
+        What it may use, where the engine can tell.
+    worker_data : Path, optional
+        A folder to show as ``/app/data``.
 
     Raises
     ------
@@ -74,7 +82,15 @@ def smoke_run(
     if task is None or task.ingestion_program is None:
         raise BundleError("no-ingestion", f"{competition.id} has no ingestion program to try.")
     settings = ProgramSettings(competition.id, phase.name, task.key, phase.execution_time_limit)
-    plan = TaskPlan(task, settings, TIME_LIMIT, ())
+    plan = TaskPlan(
+        task,
+        settings,
+        TIME_LIMIT,
+        (),
+        image=competition.docker_image,
+        resources=resources,
+        worker_data=worker_data,
+    )
     with scratch_folder() as folder:
         archive = submission
         if submission.is_dir():

@@ -1,78 +1,36 @@
 """One submission through one task, step by step as the platform's worker does it."""
 
 import hashlib
-import re
 import shutil
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import yaml
 
 from mimicry.codabench.competition import Task
 from mimicry.codabench.engines import Engine, Job, JobResult, run_job
 from mimicry.codabench.engines.jobs import Kind, program_command, read_metadata
-from mimicry.codabench.packing import ProgramSettings, stage_program
+from mimicry.codabench.packing import stage_program
 from mimicry.codabench.records import FAILED, FINISHED, TaskRecord
 from mimicry.codabench.run_files import (
-    last_lines,
-    read_ingestion_state,
     settle,
     unpack_data,
 )
 from mimicry.codabench.scores_file import platform_scores
+from mimicry.codabench.task_plan import TaskPlan
+from mimicry.codabench.verdicts import Problem, ingestion_problem, memory_note, scoring_problem
 from mimicry.errors import one_line
 from mimicry.files import remove_tree, sha256_file
 
 LIMIT_VARIABLE = "MIMICRY_TIME_LIMIT"
-GRACE = 30.0
-"""Seconds that a program gets over its limit before it is ended by force."""
 REMEMBERED = 10
 
-_CODE = re.compile(r"^(?P<sentence>.*) \[(?P<code>[a-z0-9-]{1,60})\]$")
 _PLANTED_METADATA = (
     "Error, the output directory already contains a metadata file. This file is used to store "
     "exitCode and other data, do not write to this file manually."
 )
-
-
-@dataclass(frozen=True)
-class TaskPlan:
-    """One task to run.
-
-    Attributes
-    ----------
-    task : Task
-        Which programs and data.
-    settings : ProgramSettings
-        Packed with the programs.
-    time_limit : float or None
-        Seconds instead of the phase's limit.
-    columns : tuple of str
-        The board's column keys.
-    primary : str
-        The key of the column that ranks.
-    """
-
-    task: Task
-    settings: ProgramSettings
-    time_limit: float | None
-    columns: tuple[str, ...]
-    primary: str = ""
-
-    @property
-    def hard_limit(self) -> float:
-        """Seconds after which a program is ended by force."""
-        limit = self.time_limit or float(self.settings.execution_time_limit)
-        return limit + GRACE
-
-
-@dataclass(frozen=True)
-class _Problem:
-    sentence: str
-    code: str
-    kind: str
 
 
 def stage_task(plan: TaskPlan, staging: Path) -> str:
@@ -88,8 +46,15 @@ def stage_task(plan: TaskPlan, staging: Path) -> str:
             if path.is_file():
                 digest.update(f"{path.relative_to(staging)}\0{sha256_file(path)}\n".encode())
     for data in (plan.task.input_data, plan.task.reference_data):
-        digest.update((sha256_file(data) if data else "none").encode())
+        digest.update(_data_digest(data).encode())
     return digest.hexdigest()
+
+
+def _data_digest(data: Path | None) -> str:
+    if data is None or not data.is_dir():
+        return sha256_file(data) if data else "none"
+    files = sorted(path for path in data.rglob("*") if path.is_file())
+    return repr([(path.relative_to(data).as_posix(), sha256_file(path)) for path in files])
 
 
 def run_task(
@@ -130,32 +95,35 @@ def run_task(
         if line not in heard:
             report(line)
 
-    ingestion = _predict(plan, submission, folder, staging, engine, hear, notes)
-    prediction = folder / "prediction"
-    if (prediction / "metadata").exists():
-        return _failed(
-            _Problem(f"The platform would fail: {_PLANTED_METADATA}", "output-metadata", "bundle"),
-            ingestion,
-            None,
-            notes,
-        )
-    scoring = _score(plan, folder, staging, engine, report_new, ingestion)
+    prediction = _predict(plan, submission, folder, staging, engine, hear, notes)
+    ingestion = prediction.ingestion
+    if prediction.problem is not None:
+        return _failed(prediction.problem, ingestion, None, notes)
+    scoring = _score(plan, folder, staging, engine, report_new, prediction)
+    for step, ended in (("ingestion", ingestion), ("scoring", scoring)):
+        notes += memory_note(plan, step, ended)
     result = platform_scores(folder / "scoring", plan.columns, plan.primary)
     notes += result.notes
-    problem = _ingestion_problem(plan, folder, ingestion) or _scoring_problem(plan, folder, scoring)
+    problem = ingestion_problem(plan, folder, ingestion) or scoring_problem(plan, folder, scoring)
+    if (folder / "scoring" / "metadata").exists():
+        return _failed(problem or _planted_metadata("scoring"), ingestion, scoring, notes)
     if scoring.exit_code == 0 and result.failed is None and result.on_board and result.scores:
         if problem is not None:
-            notes.append(f"ingestion failed ({problem.sentence}) and was scored all the same.")
+            notes.append(
+                f"ingestion failed ({problem.sentence}) and the platform scores it all the same: "
+                "a scoring program must look at ingestion.json."
+            )
         return TaskRecord(
             state=FINISHED,
             exit_codes=_exit_codes(ingestion, scoring),
             seconds=_seconds(ingestion, scoring),
+            memory=_memory(ingestion, scoring),
             scores=result.scores,
             notes=tuple(notes),
         )
     if problem is None:
         reason = result.failed or " ".join(result.notes) or "the scores file holds no column."
-        problem = _Problem(
+        problem = Problem(
             f"The scoring program of task {plan.task.key} ended without usable scores: {reason}",
             "no-scores",
             "bundle",
@@ -186,10 +154,18 @@ def run_ingestion(
         shutil.copytree(images, app / "input_data")
     elif plan.task.input_data is not None and not (app / "input_data").exists():
         unpack_data(plan.task.input_data, app / "input_data")
-    for name in ("output", "data"):
-        (app / name).mkdir(exist_ok=True)
+    (app / "output").mkdir(exist_ok=True)
+    _show_worker_data(plan, app)
     command = program_command(app / "program", "ingestion_program")
     return _run(plan, root, command, "ingestion", logs, engine, report)
+
+
+class _Prediction(NamedTuple):
+    """How the prediction job ended: both programs, and why there is nothing to score."""
+
+    ingestion: JobResult | None
+    submission: JobResult | None
+    problem: Problem | None
 
 
 def _predict(
@@ -200,25 +176,38 @@ def _predict(
     engine: Engine,
     report: Callable[[str], None],
     notes: list[str],
-) -> JobResult | None:
+) -> _Prediction:
     root = staging / "prediction"
     app = root / "app"
     (app / "output").mkdir(parents=True)
+    own, ingestion = None, None
     metadata = read_metadata(submission)
+    program = staging / "ingestion_program"
     if metadata.name is None:
         # The worker does so with every submission that has no metadata file.
         shutil.copytree(submission, app / "output", dirs_exist_ok=True)
+        if program.is_dir():
+            notes.append(
+                "the submission has no metadata file: the platform copies all its files into the "
+                "prediction output before ingestion, where scoring sees them too. An empty file "
+                "`metadata` prevents that."
+            )
     elif metadata.command is not None:
         notes.append(
-            f"{metadata.name} has a command: the platform ran it as a program of its own first."
+            f"{metadata.name} has a command: the platform starts the submission with it, in a "
+            "container of its own, before ingestion; both write to the same output."
         )
-        _run_submission(plan, submission, metadata.command, root, folder, staging, engine, report)
-    result = None
-    program = staging / "ingestion_program"
+        own = _run_submission(
+            plan, submission, metadata.command, root, folder, staging, engine, report
+        )
+        if own.exit_code != 0:
+            notes.append(
+                f"the submission's own command {own.ending()}; the platform goes on with ingestion."
+            )
     if program.is_dir():
-        report(f"  ingestion (limit {plan.hard_limit - GRACE:g} s)")
-        result = run_ingestion(plan, program, submission, root, folder / "logs", engine, report)
-        report(f"  ingestion ended with exit code {result.exit_code} after {result.seconds:.1f} s")
+        report(f"  ingestion (limit {plan.limit:g} s)")
+        ingestion = run_ingestion(plan, program, submission, root, folder / "logs", engine, report)
+        report(f"  ingestion {ingestion.ending()}, {ingestion.seconds:.1f} s")
     removed = settle(app / "output")
     if removed:
         notes.append(
@@ -227,7 +216,31 @@ def _predict(
         )
     shutil.move(app / "output", folder / "prediction")
     remove_tree(root)
-    return result
+    problem = None
+    if (folder / "prediction" / "metadata").exists():
+        problem = _planted_metadata("prediction")
+    elif own is None and ingestion is None and metadata.name is not None:
+        problem = Problem(
+            f"The platform would fail after minutes with `Bad or empty zip file`: without an "
+            f"ingestion program a submission must have no {metadata.name}; remove that file.",
+            "empty-prediction",
+            "submission",
+        )
+    return _Prediction(ingestion, own, problem)
+
+
+def _planted_metadata(step: str) -> Problem:
+    kept = " although it has stored the scores" if step == "scoring" else ""
+    return Problem(
+        f"The platform would fail{kept}: {_PLANTED_METADATA}", "output-metadata", "bundle"
+    )
+
+
+def _show_worker_data(plan: TaskPlan, app: Path) -> None:
+    if plan.worker_data is None:
+        (app / "data").mkdir()
+    else:
+        (app / "data").symlink_to(plan.worker_data.resolve())
 
 
 def _run_submission(
@@ -239,7 +252,7 @@ def _run_submission(
     staging: Path,
     engine: Engine,
     report: Callable[[str], None],
-) -> None:
+) -> JobResult:
     root = staging / "submission_program"
     app = root / "app"
     app.mkdir(parents=True)
@@ -248,10 +261,11 @@ def _run_submission(
         unpack_data(plan.task.input_data, prediction / "app" / "input_data")
         (app / "input_data").symlink_to(prediction / "app" / "input_data")
     (app / "output").symlink_to(prediction / "app" / "output")
-    (app / "data").mkdir()
+    _show_worker_data(plan, app)
     report("  the submission's own command")
-    _run(plan, root, command, "submission", folder / "logs", engine, report)
+    result = _run(plan, root, command, "submission", folder / "logs", engine, report)
     remove_tree(root)
+    return result
 
 
 def _score(
@@ -260,20 +274,22 @@ def _score(
     staging: Path,
     engine: Engine,
     report: Callable[[str], None],
-    ingestion: JobResult | None,
+    prediction: _Prediction,
 ) -> JobResult:
     root = staging / "scoring"
     app = root / "app"
-    for name in ("input", "output", "shared", "data"):
+    for name in ("input", "output", "shared"):
         (app / name).mkdir(parents=True)
+    _show_worker_data(plan, app)
     shutil.move(staging / "scoring_program", app / "program")
     shutil.copytree(folder / "prediction", app / "input" / "res")
-    elapsed = ingestion.seconds if ingestion else None
+    own, ingestion = prediction.submission, prediction.ingestion
+    timed = own or ingestion
     status = {
-        "exitCode": None,
-        "elapsedTime": elapsed,
+        "exitCode": own.exit_code if own else None,
+        "elapsedTime": timed.seconds if timed else None,
         "ingestionExitCode": ingestion.exit_code if ingestion else None,
-        "ingestionElapsedTime": elapsed,
+        "ingestionElapsedTime": ingestion.seconds if ingestion else None,
     }
     (app / "input" / "res" / "metadata").write_text(yaml.safe_dump(status), encoding="utf-8")
     if plan.task.reference_data is not None:
@@ -306,64 +322,21 @@ def _run(
         seconds=plan.hard_limit,
         environment=limit,
         echo=lambda line: report(f"    {one_line(line, 400)}"),
+        image=plan.image,
+        resources=plan.resources,
+        stop=plan.stop,
     )
     return run_job(engine, job)
 
 
-def _ingestion_problem(plan: TaskPlan, folder: Path, result: JobResult | None) -> _Problem | None:
-    if result is None:
-        return None
-    state = read_ingestion_state(folder / "prediction")
-    if state.get("state") == "failed":
-        kind, code = str(state.get("error_kind")), str(state.get("error_code"))
-        return _Problem(
-            one_line(str(state.get("error"))),
-            code if re.fullmatch(r"[a-z0-9-]{1,60}", code) else "ingestion-failed",
-            kind if kind in {"submission", "bundle"} else "bug",
-        )
-    if result.timed_out:
-        return _Problem(
-            f"Ingestion was ended by force after {result.seconds:.0f} s, "
-            f"{GRACE:g} s over its limit; the platform may wait longer or not at all.",
-            "hard-time-limit",
-            "submission",
-        )
-    return _exit_problem("ingestion", folder, result)
-
-
-def _scoring_problem(plan: TaskPlan, folder: Path, result: JobResult) -> _Problem | None:
-    if result.timed_out:
-        return _Problem(
-            f"Scoring of task {plan.task.key} was ended by force after {result.seconds:.0f} s.",
-            "hard-time-limit",
-            "bundle",
-        )
-    return _exit_problem("scoring", folder, result)
-
-
-def _exit_problem(step: str, folder: Path, result: JobResult) -> _Problem | None:
-    if result.exit_code == 0:
-        return None
-    said = last_lines(folder / "logs" / f"{step}.stderr.txt", 1, 2000)
-    sentence = said[0].strip() if said else f"{step} ended with exit code {result.exit_code}."
-    match = _CODE.match(sentence)
-    kind = {3: "submission", 4: "bundle"}.get(result.exit_code, "bug")
-    if match:
-        return _Problem(match["sentence"], match["code"], kind)
-    return _Problem(
-        f"{step} ended with exit code {result.exit_code}: {sentence}" if said else sentence,
-        f"{step}-exit",
-        kind,
-    )
-
-
 def _failed(
-    problem: _Problem, ingestion: JobResult | None, scoring: JobResult | None, notes: list[str]
+    problem: Problem, ingestion: JobResult | None, scoring: JobResult | None, notes: list[str]
 ) -> TaskRecord:
     return TaskRecord(
         state=FAILED,
         exit_codes=_exit_codes(ingestion, scoring),
         seconds=_seconds(ingestion, scoring),
+        memory=_memory(ingestion, scoring),
         error=problem.sentence,
         error_code=problem.code,
         error_kind=problem.kind,
@@ -382,6 +355,13 @@ def _seconds(ingestion: JobResult | None, scoring: JobResult | None) -> dict[str
     return {
         "ingestion": round(ingestion.seconds, 3) if ingestion else None,
         "scoring": round(scoring.seconds, 3) if scoring else None,
+    }
+
+
+def _memory(ingestion: JobResult | None, scoring: JobResult | None) -> dict[str, int | None]:
+    return {
+        "ingestion": ingestion.peak_memory if ingestion else None,
+        "scoring": scoring.peak_memory if scoring else None,
     }
 
 

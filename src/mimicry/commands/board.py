@@ -26,11 +26,13 @@ if TYPE_CHECKING:
 Examples:
   mimicry board
   mimicry board --competition two-task --phase final
-  mimicry board runs/demo other/runs --csv"""
+  mimicry board runs/demo other/runs --csv
+  mimicry board runs/rehearsal/hybrid"""
 )
 @click.argument("runs_dir", nargs=-1, type=ANY_PATH, callback=existing_path)
 @click.option("--competition", metavar="ID", help="Only this one; by default all that have runs.")
 @click.option("--phase", metavar="NAME", help="Only this one; by default all that have runs.")
+@click.option("--surplus", is_flag=True, help="Rank runs above the quotas, too.")
 @click.option("--every-column", is_flag=True, help="Also columns that are n/a under their task.")
 @click.option("--json", "form", flag_value="json", help="Print JSON.")
 @click.option("--csv", "form", flag_value="csv", help="Print CSV with full precision.")
@@ -40,6 +42,7 @@ def board(
     runs_dir: tuple[Path, ...],
     competition: str | None,
     phase: str | None,
+    surplus: bool,
     every_column: bool,
     form: str | None,
     svg: Path | None,
@@ -48,9 +51,17 @@ def board(
     """Show the board of the runs below RUNS_DIR (default: the bundle's runs/).
 
     Columns, sorting, precision and submission rule are the competition's; the order is
-    the platform's. Failed runs are listed below with their reasons.
+    the platform's. Runs handed in before or after the phase are marked. Failed runs, and
+    those above the quotas, are listed below with their reasons. A rehearsal's runs are
+    shown where RUNS_DIR names its folder.
     """
-    show_boards(runs_dir, competition, phase, bundle, form=form, every_column=every_column, svg=svg)
+    show_boards(
+        *(runs_dir, competition, phase, bundle),
+        form=form,
+        surplus=surplus,
+        every_column=every_column,
+        svg=svg,
+    )
     return 0
 
 
@@ -61,6 +72,7 @@ def show_boards(
     bundle: Path | None,
     *,
     form: str | None = None,
+    surplus: bool = False,
     every_column: bool = False,
     svg: Path | None = None,
 ) -> None:
@@ -73,12 +85,13 @@ def show_boards(
 
     root = find(bundle)
     default = root / "runs"
-    runs, problems = find_runs(runs_dir or ((default,) if default.is_dir() else ()))
+    folders = runs_dir or ((default,) if default.is_dir() else ())
+    runs, problems = find_runs(folders, rehearsals=bool(runs_dir))
     boards: list[Board] = []
     asked = competition is not None and phase is not None
     for loaded, one in _choose(root, competition, phase):
         if asked or any((r.competition, r.phase) == (loaded.id, one.slug) for _, r in runs):
-            boards.append(make_board(loaded, one, runs))
+            boards.append(make_board(loaded, one, runs, surplus=surplus))
     if svg is not None:
         title = click.get_current_context().command_path
         tables = [board_table(one, every_column=every_column) for one in boards]

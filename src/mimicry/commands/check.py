@@ -11,10 +11,11 @@ import click
 from mimicry.commands.findings import check_in, show_findings
 from mimicry.commands.options import (
     ANY_PATH,
+    EngineChoice,
     bundle_option,
     competition_exists,
     competition_named,
-    engine_option,
+    engine_options,
     existing_path,
     find_if_any,
 )
@@ -42,14 +43,14 @@ Examples:
     metavar="ID",
     help="Whose ingestion program and list of packages count.",
 )
-@engine_option
+@engine_options
 @bundle_option
 def check(
     submission: Path,
     smoke: bool,
     as_json: bool,
     competition: str,
-    engine: str,
+    where: EngineChoice,
     bundle: Path | None,
 ) -> int:
     """Check SUBMISSION, a zip or a folder, without running it.
@@ -60,7 +61,7 @@ def check(
     root = _find(bundle, smoke=smoke)
     smoke_run = None
     if root is not None:
-        smoke_run = _prepare(root, submission, competition, engine, smoke=smoke, quiet=as_json)
+        smoke_run = _prepare(root, submission, competition, where, smoke=smoke, quiet=as_json)
     report = check_in(root, submission)
     if not as_json:
         show_findings(report)
@@ -95,22 +96,32 @@ def _find(bundle: Path | None, *, smoke: bool) -> Path | None:
 
 
 def _prepare(
-    root: Path, submission: Path, id: str, engine: str, *, smoke: bool, quiet: bool
+    root: Path, submission: Path, id: str, where: EngineChoice, *, smoke: bool, quiet: bool
 ) -> Callable[[], "SmokeResult"] | None:
     """Return the smoke run, if asked for; wrong names are refused before anything is printed."""
     if not smoke:
         competition_exists(root, id)
         return None
     from mimicry.codabench.smoke import SmokeResult, smoke_run
-    from mimicry.commands.engine import engine_for
+    from mimicry.commands.engine import engine_for, resources_of
 
-    competition, chosen = competition_named(root, id), engine_for(engine)
+    competition, resources = competition_named(root, id), resources_of(where)
+    chosen = engine_for(where, competition.docker_image)
 
     def run() -> SmokeResult:
-        click.echo(chosen.walls, err=quiet)
+        if chosen.prepare is not None:
+            click.echo(chosen.prepare(competition.docker_image, where.pull).line(), err=quiet)
+        click.echo(chosen.walls(resources), err=quiet)
         report = (lambda line: None) if quiet else click.echo
         try:
-            return smoke_run(submission, competition, chosen, report)
+            return smoke_run(
+                submission,
+                competition,
+                chosen,
+                report,
+                resources=resources,
+                worker_data=where.worker_data,
+            )
         except MimicryError as error:
             if error.kind != "submission":
                 raise

@@ -1,14 +1,18 @@
 """``mimicry demo``: the whole challenge on this machine, from nothing to the board."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from mimicry.commands.board import show_boards
-from mimicry.commands.options import bundle_option, engine_option, find
+from mimicry.commands.options import EngineChoice, bundle_option, engine_options, find
 from mimicry.commands.run import run_and_show
 from mimicry.errors import BundleError
 from mimicry.files import remove_tree
+
+if TYPE_CHECKING:
+    from mimicry.codabench.runs import RunRequest
 
 BASELINE = "baselines/color_pattern_code_submission"
 COMPETITIONS = ("two-task", "hybrid")
@@ -21,9 +25,9 @@ Examples:
   mimicry demo
   mimicry demo --engine subprocess"""
 )
-@engine_option
+@engine_options
 @bundle_option
-def demo(engine: str, bundle: Path | None) -> int:
+def demo(where: EngineChoice, bundle: Path | None) -> int:
     """Make demo data, check and run the baseline, show the boards.
 
     Everything lands in the bundle: input_data/, reference_data/, demo_data/, runs/demo/.
@@ -56,30 +60,47 @@ def demo(engine: str, bundle: Path | None) -> int:
             f"mimicry run {BASELINE} --competition {id} --phase {phase}",
         )
         output = runs / id / phase / baseline.name
-        codes.append(_run_anew_if_changed(baseline, id, phase, engine, output, root))
+        codes.append(_run_anew_if_changed(_request(baseline, id, phase, where, output, root)))
     _heading(3 + len(steps), "The boards", "mimicry board runs/demo")
     show_boards((runs,), None, None, root)
     return next((code for code in (1, 4, 3) if code in codes), 0)
 
 
-def _run_anew_if_changed(
-    baseline: Path, competition: str, phase: str, engine: str, output: Path, root: Path
-) -> int:
+def _request(
+    baseline: Path, id: str, phase: str, where: EngineChoice, output: Path, root: Path
+) -> "RunRequest":
+    from mimicry.codabench.competition import load_competition
+    from mimicry.codabench.runs import RunRequest
+    from mimicry.commands.engine import engine_for, resources_of
+
+    competition = load_competition(root, id)
+    chosen = competition.phase(phase)
+    return RunRequest(
+        competition=competition,
+        phase=chosen,
+        tasks=chosen.tasks,
+        submission=baseline,
+        participant="baseline",
+        engine=engine_for(where, competition.docker_image),
+        output=output,
+        resources=resources_of(where),
+        pull=where.pull,
+        worker_data=where.worker_data,
+        # The demo plays the competition as if it were on.
+        submitted=chosen.start.isoformat(),
+    )
+
+
+def _run_anew_if_changed(request: "RunRequest") -> int:
     """Run the baseline; the demo's own run of an earlier version makes room."""
-
-    def run() -> int:
-        return run_and_show(
-            baseline, competition, None, phase, engine, output, "baseline", None, root, True
-        )
-
     try:
-        return run()
+        return run_and_show(request, tail=True)
     except BundleError as error:
         if error.code != "run-folder-taken":
             raise
         click.echo("the baseline has changed since the last demo: its old run is removed")
-        remove_tree(output)
-        return run()
+        remove_tree(request.output)
+        return run_and_show(request, tail=True)
 
 
 def _heading(number: int, title: str, command: str) -> None:

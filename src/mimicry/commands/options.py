@@ -4,8 +4,12 @@ What names something that is not there is wrong usage (exit code 2): a path, a
 competition, a phase. The library has sentences for them; here they become usage errors.
 """
 
+import functools
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, fields
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -55,15 +59,137 @@ def bundle_option(command: Command) -> Command:
     )(command)
 
 
+@dataclass(frozen=True)
+class EngineChoice:
+    """What was said on the command line about where code runs.
+
+    Attributes
+    ----------
+    engine : str
+        Its name, or ``auto``.
+    network : bool
+        Whether containers get a network.
+    memory : int or None
+        Bytes.
+    cpus : float or None
+        Processors.
+    pids : int or None
+        Processes and threads.
+    gpus : str or None
+        ``all``, a number, or ``device=ID,ID``.
+    pull : bool
+        Whether to pull the image first.
+    worker_data : Path or None
+        The folder to show as ``/app/data``.
+    """
+
+    engine: str = "auto"
+    network: bool = False
+    memory: int | None = None
+    cpus: float | None = None
+    pids: int | None = None
+    gpus: str | None = None
+    pull: bool = False
+    worker_data: Path | None = None
+
+
+def engine_options(command: Command) -> Command:
+    """Add ``--engine`` and what goes with it; the command gets one `EngineChoice`, `where`."""
+
+    @functools.wraps(command)
+    def wrapped(**values: Any) -> Any:
+        chosen = {field.name: values.pop(field.name) for field in fields(EngineChoice)}
+        return command(where=EngineChoice(**chosen), **values)
+
+    for option in reversed(_ENGINE_OPTIONS):
+        wrapped = option(wrapped)
+    return wrapped  # type: ignore[return-value]
+
+
 def engine_option(command: Command) -> Command:
-    """Add ``--engine``; the name is checked when the engine is chosen."""
-    return click.option(
-        "--engine",
-        default="auto",
-        show_default=True,
-        metavar="NAME",
-        help="Where the code runs: bubblewrap (walled off), subprocess (not), or auto.",
-    )(command)
+    """Add ``--engine`` alone; the name is checked when the engine is chosen."""
+    return _ENGINE_OPTION(command)
+
+
+def read_memory(
+    context: click.Context, parameter: click.Parameter, value: str | None
+) -> int | None:
+    """Turn an amount of memory such as 4g into bytes, as a click callback."""
+    if value is None:
+        return None
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([kmgt]?)i?b?", value.strip().lower())
+    size = int(float(found[1]) * 1024 ** " kmgt".index(found[2] or " ")) if found else 0
+    if size < LEAST_MEMORY:
+        raise click.BadParameter(
+            f"{value!r} is no amount of memory of at least {LEAST_MEMORY // 2**20} MiB, such as "
+            "512m or 4g."
+        )
+    return size
+
+
+def read_gpus(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
+    """Check which GPUs are wanted, as a click callback."""
+    if value is not None and not re.fullmatch(r"all|[1-9]\d*|device=[\w:.-]+(,[\w:.-]+)*", value):
+        raise click.BadParameter(f"{value!r} is neither all, nor a number, nor device=0,1.")
+    return value
+
+
+def read_moment(
+    context: click.Context, parameter: click.Parameter, value: str | None
+) -> str | None:
+    """Turn a time in UTC into ISO 8601, as a click callback."""
+    if value is None:
+        return None
+    try:
+        moment = datetime.fromisoformat(value)
+    except ValueError as error:
+        raise click.BadParameter(
+            f"{value!r} is no time such as '2027-01-31 12:00:00' (UTC)."
+        ) from error
+    zoned = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    return zoned.isoformat()
+
+
+# Docker gives a container no less.
+LEAST_MEMORY = 6 * 2**20
+
+_ENGINE_OPTION = click.option(
+    "--engine",
+    default="auto",
+    show_default=True,
+    metavar="NAME",
+    help="Where the code runs: docker (the competition's image), bubblewrap (walled off), "
+    "subprocess (not), or auto, the first of these that works here.",
+)
+
+_ENGINE_OPTIONS = (
+    _ENGINE_OPTION,
+    click.option("--network", is_flag=True, help="docker: with a network, as on a default worker."),
+    click.option(
+        "--memory", metavar="SIZE", callback=read_memory, help="docker: at most this, as 4g."
+    ),
+    click.option(
+        "--cpus",
+        type=click.FloatRange(min=0.01),
+        metavar="N",
+        help="docker: at most so many processors.",
+    ),
+    click.option(
+        "--pids",
+        type=click.IntRange(min=1),
+        metavar="N",
+        help="docker: at most so many processes and threads.",
+    ),
+    click.option(
+        "--gpus", metavar="WHICH", callback=read_gpus, help="docker: all, a number, or device=0,1."
+    ),
+    click.option("--pull", is_flag=True, help="docker: pull the image first, as a worker does."),
+    click.option(
+        "--worker-data",
+        type=FOLDER,
+        help="A folder to show as /app/data, as a worker's operator can.",
+    ),
+)
 
 
 def find(bundle: Path | None) -> Path:

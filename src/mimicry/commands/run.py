@@ -1,19 +1,25 @@
 """``mimicry run``: one submission through the tasks of a phase."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from mimicry.commands.options import (
     ANY_PATH,
     FOLDER,
+    EngineChoice,
     bundle_option,
     competition_named,
-    engine_option,
+    engine_options,
     existing_path,
     find,
     phase_named,
+    read_moment,
 )
+
+if TYPE_CHECKING:
+    from mimicry.codabench.runs import RunRequest
 
 
 @click.command(
@@ -21,7 +27,7 @@ from mimicry.commands.options import (
 Examples:
   mimicry run my_model/ --competition hybrid
   mimicry run my_model.zip --competition two-task --task A --output runs/try-1
-  mimicry run my_model.zip --phase final --engine bubblewrap"""
+  mimicry run my_model.zip --phase final --engine docker --memory 8g --cpus 4"""
 )
 @click.argument("submission", type=ANY_PATH, callback=existing_path)
 @click.option(
@@ -29,7 +35,7 @@ Examples:
 )
 @click.option("--task", "tasks", metavar="KEYS", help="Only these tasks, as A or A,mimic.")
 @click.option("--phase", default="development", show_default=True, help="development or final.")
-@engine_option
+@engine_options
 @click.option(
     "--output",
     type=FOLDER,
@@ -43,6 +49,12 @@ Examples:
     metavar="SECONDS",
     help="Instead of the phase's limit.",
 )
+@click.option(
+    "--submitted",
+    metavar="TIME",
+    callback=read_moment,
+    help="When it was handed in (UTC), for the board's quotas and dates; default: now.",
+)
 @bundle_option
 @click.option(
     "--tail/--no-tail",
@@ -55,10 +67,11 @@ def run(
     competition: str,
     tasks: str | None,
     phase: str,
-    engine: str,
+    where: EngineChoice,
     output: Path | None,
     participant: str | None,
     time_limit: float | None,
+    submitted: str | None,
     bundle: Path | None,
     tail: bool,
 ) -> int:
@@ -66,36 +79,15 @@ def run(
 
     Same programs as packed, same folders, same command lines. Needs the data sets
     (`mimicry data demo`). Finished tasks of an earlier run in the same folder are kept.
+    Notes say where the platform does what one might not expect.
     """
-    return run_and_show(
-        submission, competition, tasks, phase, engine, output, participant, time_limit, bundle, tail
-    )
-
-
-def run_and_show(
-    submission: Path,
-    competition: str,
-    tasks: str | None,
-    phase: str,
-    engine: str,
-    output: Path | None,
-    participant: str | None,
-    time_limit: float | None,
-    bundle: Path | None,
-    tail: bool,
-) -> int:
-    """Do what ``mimicry run`` does; return the exit code, the worst of the tasks'."""
     from mimicry.codabench.runs import (
         RunRequest,
         choose_tasks,
         default_output,
-        failure_tail,
-        failures,
-        run_submission,
         submission_stem,
-        summary,
     )
-    from mimicry.commands.engine import engine_for
+    from mimicry.commands.engine import engine_for, resources_of
 
     root = find(bundle)
     loaded = competition_named(root, competition)
@@ -105,26 +97,35 @@ def run_and_show(
         chosen = choose_tasks(chosen_phase, keys)
     except ValueError as error:
         raise click.BadParameter(str(error), param_hint="--task") from error
-    folder = output or default_output(root, loaded.id, chosen_phase.slug, submission)
-    record = run_submission(
-        RunRequest(
-            competition=loaded,
-            phase=chosen_phase,
-            tasks=chosen,
-            submission=submission,
-            participant=participant or submission_stem(submission),
-            engine=engine_for(engine),
-            output=folder,
-            time_limit=time_limit,
-        ),
-        report=click.echo,
+    request = RunRequest(
+        competition=loaded,
+        phase=chosen_phase,
+        tasks=chosen,
+        submission=submission,
+        participant=participant or submission_stem(submission),
+        engine=engine_for(where, loaded.docker_image),
+        output=output or default_output(root, loaded.id, chosen_phase.slug, submission),
+        time_limit=time_limit,
+        resources=resources_of(where),
+        pull=where.pull,
+        worker_data=where.worker_data,
+        submitted=submitted,
     )
+    return run_and_show(request, tail=tail)
+
+
+def run_and_show(request: "RunRequest", *, tail: bool) -> int:
+    """Run what was asked for and tell how it went; return the worst of the tasks' exit codes."""
+    from mimicry.codabench.runs import failure_tail, failures, run_submission, summary
+
+    record = run_submission(request, report=click.echo)
     click.echo("")
-    columns = {column.key: column.precision for column in loaded.leaderboard.columns}
-    for line in summary(record, folder, columns):
+    board = request.competition.leaderboard
+    columns = {column.key: column.precision for column in board.columns}
+    for line in summary(record, request.output, columns):
         click.echo(line)
     failed = [key for key, task in record.tasks.items() if task.error is not None]
-    tails = ((key, failure_tail(folder, key)) for key in failed if tail)
+    tails = ((key, failure_tail(request.output, key)) for key in failed if tail)
     # One is enough: the tasks of a run fail for the same reason more often than not.
     for key, lines in [found for found in tails if found[1]][:1]:
         click.echo(f"\nThe end of what the submission printed in task {key}:")

@@ -149,7 +149,8 @@ def ended(
         except ValueError:
             name = f"signal {-returncode}"
         usual = {
-            "SIGKILL": "usually because memory ran out",
+            # Only here does memory matter; elsewhere the figure would differ at every run.
+            "SIGKILL": f"usually because memory ran out ({peak})",
             "SIGSEGV": "a crash in compiled code",
             "SIGABRT": "a crash in compiled code",
             "SIGBUS": "a crash in compiled code or a full shared memory",
@@ -157,7 +158,7 @@ def ended(
         }.get(name, "sent from outside or by itself")
         return SubmissionError(
             "model-signal",
-            f"the model was ended {where} by {name}, {usual} ({peak}). "
+            f"the model was ended {where} by {name}, {usual}. "
             "Run it locally under the same limits.",
         )
     return SubmissionError(

@@ -2,14 +2,17 @@
 
 import re
 import shlex
+import signal
 import sys
+import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Literal, NamedTuple
 
 import yaml
 
+from mimicry.codabench.safe_yaml import load_yaml
 from mimicry.errors import BundleError
 
 Kind = Literal["ingestion", "scoring", "submission"]
@@ -39,6 +42,39 @@ class Metadata(NamedTuple):
 
 
 @dataclass(frozen=True)
+class Resources:
+    """What a container may use; the defaults are a default worker's, but for the network.
+
+    Attributes
+    ----------
+    network : bool
+        Whether the container has one; a default worker's has.
+    memory : int or None
+        Bytes, swap included; None for all of the machine's.
+    cpus : float or None
+        Processors, fractions allowed.
+    pids : int or None
+        Processes and threads at once.
+    gpus : str or None
+        ``all``, a number, or ``device=ID,ID``.
+    """
+
+    network: bool = False
+    memory: int | None = None
+    cpus: float | None = None
+    pids: int | None = None
+    gpus: str | None = None
+
+    def asked(self) -> tuple[str, ...]:
+        """Return the names of what differs from the defaults."""
+        names = (one.name for one in fields(self))
+        return tuple(name for name in names if getattr(self, name) != getattr(NO_LIMITS, name))
+
+
+NO_LIMITS = Resources()
+
+
+@dataclass(frozen=True)
 class Job:
     """One program to run as the worker does.
 
@@ -58,6 +94,12 @@ class Job:
         Variables to add to the worker's few.
     echo : callable or None
         Receives every line of both streams while the job runs.
+    image : str
+        The container image, for engines that use one.
+    resources : Resources
+        What the job may use, for engines that can limit it.
+    stop : threading.Event or None
+        Once set, the job is ended and `JobStoppedError` raised.
     """
 
     root: Path
@@ -68,6 +110,9 @@ class Job:
     seconds: float | None = None
     environment: Mapping[str, str] = field(default_factory=dict)
     echo: Callable[[str], None] | None = None
+    image: str = ""
+    resources: Resources = NO_LIMITS
+    stop: threading.Event | None = None
 
     @property
     def app(self) -> Path:
@@ -80,14 +125,48 @@ class Job:
         return tuple(name for name in names if (self.app / name).is_dir())
 
 
+class JobStoppedError(Exception):
+    """The job was ended because its `Job.stop` was set."""
+
+
 @dataclass(frozen=True)
 class JobResult:
-    """How a job ended: a signal N counts as exit code 128 + N, as in a container."""
+    """How a job ended.
+
+    Attributes
+    ----------
+    exit_code : int
+        A signal N counts as 128 + N, as in a container.
+    seconds : float
+        Wall time from before the start to after the end.
+    timed_out : bool
+        Whether it was ended by force because its time was over.
+    log_cut : bool
+        Whether a stream was longer than its log file holds.
+    out_of_memory : bool
+        Whether the kernel ended it, or a process of it, for want of memory. Only
+        engines with a memory limit of their own can tell.
+    peak_memory : int or None
+        Bytes: of the whole container where there is one, as sampled; else of the
+        largest single process.
+    """
 
     exit_code: int
     seconds: float
     timed_out: bool
     log_cut: bool
+    out_of_memory: bool = False
+    peak_memory: int | None = None
+
+    def ending(self) -> str:
+        """Return in a few words how the job ended."""
+        if self.timed_out:
+            return f"was ended by force after {self.seconds:.0f} s"
+        if self.out_of_memory and self.exit_code == 128 + signal.SIGKILL:
+            return "was ended by the system: out of memory"
+        if self.exit_code > 128 and self.exit_code - 128 in set(signal.Signals):
+            return f"was ended by signal {signal.Signals(self.exit_code - 128).name}"
+        return f"ended with exit code {self.exit_code}"
 
 
 @dataclass(frozen=True)
@@ -120,7 +199,7 @@ def parse_metadata(name: str, data: bytes) -> Metadata:
     if len(data) > LARGEST_METADATA:
         return Metadata(name, None, f"is larger than {LARGEST_METADATA} bytes")
     try:
-        content = yaml.safe_load(data.decode("utf-8"))
+        content = load_yaml(data.decode("utf-8"))
     except YAML_FAULTS as error:
         return Metadata(name, None, f"is not YAML ({type(error).__name__})")
     if not isinstance(content, dict):

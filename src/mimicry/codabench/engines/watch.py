@@ -11,7 +11,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
-from mimicry.codabench.engines.jobs import Job, JobResult, Launch
+from mimicry.codabench.engines.jobs import Job, JobResult, JobStoppedError, Launch
+from mimicry.codabench.engines.memory_use import PeakMemory, memory_of
 from mimicry.errors import BundleError
 
 LOG_HEAD = 1024 * 1024
@@ -59,7 +60,7 @@ class BoundedLog:
         self._file.close()
 
 
-class _Lines:
+class LineCutter:
     """Cuts a stream into lines for `echo`; overlong ones and endless streams are cut."""
 
     def __init__(self, echo: Callable[[str], None]) -> None:
@@ -68,6 +69,7 @@ class _Lines:
         self._left = MOST_LINES
 
     def write(self, data: bytes) -> None:
+        """Hand every line that `data` completes to the reader."""
         *lines, self._pending = (self._pending + data).replace(b"\r", b"\n").split(b"\n")
         if len(self._pending) > LONGEST_LINE:
             lines.append(self._pending)
@@ -82,6 +84,7 @@ class _Lines:
                 self._echo(line[:LONGEST_LINE].decode("utf-8", "replace"))
 
     def close(self) -> None:
+        """Hand over what the stream ended with."""
         self.write(b"\n")
 
 
@@ -96,10 +99,12 @@ def watch(launch: Launch, job: Job) -> JobResult:
     ------
     BundleError
         `engine-start` when the command cannot be started at all.
+    JobStoppedError
+        When the job's `stop` was set.
     """
     begun = time.monotonic()
     logs = (BoundedLog(job.stdout), BoundedLog(job.stderr))
-    lines = [_Lines(job.echo) for _ in logs] if job.echo else []
+    lines = [LineCutter(job.echo) for _ in logs] if job.echo else []
     reading, control = os.pipe() if launch.control else (-1, -1)
     argv = [str(reading) if word == CONTROL else word for word in launch.argv]
     try:
@@ -125,8 +130,9 @@ def watch(launch: Launch, job: Job) -> JobResult:
         if reading >= 0:
             os.close(reading)
     timed_out = False
+    peak = PeakMemory()
     try:
-        timed_out = _read(process, logs, lines, begun, job.seconds)
+        timed_out = _read(process, logs, lines, begun, job, peak)
     finally:
         _end(process, control)
         for stream in (process.stdout, process.stderr):
@@ -142,18 +148,20 @@ def watch(launch: Launch, job: Job) -> JobResult:
         seconds=time.monotonic() - begun,
         timed_out=timed_out,
         log_cut=any(log.left_out for log in logs),
+        peak_memory=peak.bytes,
     )
 
 
 def _read(
     process: subprocess.Popen[bytes],
     logs: tuple[BoundedLog, ...],
-    lines: list[_Lines],
+    lines: list[LineCutter],
     begun: float,
-    seconds: float | None,
+    job: Job,
+    peak: PeakMemory,
 ) -> bool:
     """Copy both streams until they end; tell whether the time was over first."""
-    deadline = begun + seconds if seconds is not None else float("inf")
+    deadline = begun + job.seconds if job.seconds is not None else float("inf")
     ended_at: float | None = None
     with selectors.DefaultSelector() as selector:
         for number, stream in enumerate((process.stdout, process.stderr)):
@@ -161,7 +169,10 @@ def _read(
                 selector.register(stream, selectors.EVENT_READ, number)
         while selector.get_map():
             now = time.monotonic()
+            _stop_if_asked(job)
             if process.poll() is None:
+                if peak.due():
+                    peak.add(memory_of(process.pid))
                 if now >= deadline:
                     return True
             else:
@@ -180,8 +191,16 @@ def _read(
         # Closing both streams does not end a program.
         if time.monotonic() >= deadline:
             return True
+        _stop_if_asked(job)
+        if peak.due():
+            peak.add(memory_of(process.pid))
         time.sleep(0.02)
     return False
+
+
+def _stop_if_asked(job: Job) -> None:
+    if job.stop is not None and job.stop.is_set():
+        raise JobStoppedError
 
 
 def _end(process: subprocess.Popen[bytes], control: int) -> None:

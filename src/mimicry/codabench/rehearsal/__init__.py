@@ -1,0 +1,1 @@
+"""Rehearsals: a whole competition played through on this machine, Development to Final."""

@@ -1,0 +1,116 @@
+"""The folder of a rehearsal: one at a time, resumable, and packed submissions in it."""
+
+import errno
+import fcntl
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from mimicry.codabench.board import REHEARSAL_FILE
+from mimicry.codabench.competition import Competition
+from mimicry.codabench.packing import pack_submission
+from mimicry.codabench.scratch import writable
+from mimicry.codabench.zips import folder_members, write_zip
+from mimicry.errors import BundleError, SubmissionError, one_line
+from mimicry.hybrids.tables import read_regular_file
+
+VERSION = 1
+SUBMISSIONS = "handed_in"
+"""No phase can be called that: their folders have no underscore."""
+LOCK_FILE = ".lock"
+LARGEST_FILE = 64 * 1024 * 1024
+REMEDY = "choose another --output"
+
+
+@contextmanager
+def rehearsal_folder(output: Path, competition: str) -> Iterator[None]:
+    """Hold a rehearsal's folder: new, empty, or of an earlier rehearsal of `competition`.
+
+    Raises
+    ------
+    BundleError
+        `rehearsal-folder` when it is something else, `rehearsal-locked` when another
+        rehearsal is at work in it, `run-folder-unwritable`.
+    """
+    with writable(output, "run-folder-unwritable", REMEDY):
+        _check(output, competition)
+        output.mkdir(parents=True, exist_ok=True)
+        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+        descriptor = os.open(output / LOCK_FILE, flags, 0o644)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            if error.errno not in (errno.EWOULDBLOCK, errno.EACCES):
+                raise
+            raise BundleError(
+                "rehearsal-locked",
+                f"Another rehearsal is at work in {output}; wait for it, or {REMEDY}.",
+            ) from error
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def packed(submission: Path, target: Path, competition: Competition) -> tuple[Path, list[str]]:
+    """Return the zip that would be uploaded, and what its author should know.
+
+    A folder is packed to `target`, a zip is taken as it is.
+
+    Raises
+    ------
+    SubmissionError
+        What `pack_submission` finds; for a competition without ingestion, which may
+        take anything, only what no zip can hold.
+    BundleError
+        `zip-unwritable`, `zip-broken`.
+    """
+    if not submission.is_dir():
+        return submission, []
+    target.parent.mkdir(exist_ok=True)
+    tasks = [task for phase in competition.phases for task in phase.tasks]
+    if any(task.ingestion_program is not None for task in tasks):
+        made = pack_submission(submission, target)
+        return made.path, list(made.warnings)
+    members, refused = folder_members(submission)
+    if refused:
+        first = refused[0]
+        raise SubmissionError(
+            first.code, f"{first.name} in {submission.name} cannot be packed: {first.reason}."
+        )
+    write_zip(target, members, compress=True, check=lambda archive: None)
+    return target, []
+
+
+def _check(output: Path, competition: str) -> None:
+    if not output.exists():
+        return
+    if not output.is_dir():
+        raise BundleError("rehearsal-folder", f"{output} is a file; {REMEDY}.")
+    names = {entry.name for entry in output.iterdir()}
+    if REHEARSAL_FILE not in names:
+        others = sorted(name for name in names if not name.startswith("."))
+        if others:
+            raise BundleError(
+                "rehearsal-folder",
+                f"{output} is not empty and holds no rehearsal ({one_line(others[0], 80)} is in "
+                f"it); {REMEDY}.",
+            )
+        return
+    path = output / REHEARSAL_FILE
+    try:
+        held = json.loads(read_regular_file(path, LARGEST_FILE))["competition"]
+    except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
+        raise BundleError(
+            "rehearsal-folder",
+            f"{path} cannot be read as the record of a rehearsal ({type(error).__name__}); remove "
+            f"the folder, or {REMEDY}.",
+        ) from error
+    if held != competition:
+        raise BundleError(
+            "rehearsal-folder",
+            f"{output} holds a rehearsal of another competition, {one_line(str(held), 80)}; "
+            f"{REMEDY}.",
+        )

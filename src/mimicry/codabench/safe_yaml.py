@@ -1,0 +1,69 @@
+"""YAML from people who may mean harm: parsed safely, and without multiplying."""
+
+from typing import Any
+
+import yaml
+
+LARGEST_MERGE = 10_000
+_MERGE = "tag:yaml.org,2002:merge"
+
+
+def load_yaml(text: str) -> Any:
+    """Return what `text` holds as plain Python objects.
+
+    Raises
+    ------
+    yaml.YAMLError
+        When it is not YAML, or its merge keys (``<<``) multiply what it holds.
+    ValueError, TypeError, LookupError, ArithmeticError, RecursionError, AttributeError
+        For values such as impossible dates, and nesting without end.
+    """
+    loader = yaml.SafeLoader(text)
+    try:
+        node = loader.get_single_node()
+        if node is None:
+            return None
+        if merged_size(node) > LARGEST_MERGE:
+            raise yaml.YAMLError("merge keys (`<<`) multiply what it holds")
+        return loader.construct_document(node)
+    finally:
+        loader.dispose()
+
+
+def merged_size(node: yaml.Node) -> int:
+    """Return how many pairs the largest mapping has when its merge keys are followed.
+
+    Merging copies pairs, so that nested merges of lists multiply without bound. Every
+    other part of a document is as large as its text.
+    """
+    largest = 0
+    known: dict[int, int] = {}
+    pending, seen = [node], set[int]()
+    while pending:
+        here = pending.pop()
+        if id(here) in seen:
+            continue
+        seen.add(id(here))
+        if isinstance(here, yaml.MappingNode):
+            if any(key.tag == _MERGE for key, _ in here.value):
+                largest = max(largest, _pairs(here, known))
+            pending.extend(value for _, value in here.value)
+        elif isinstance(here, yaml.SequenceNode):
+            pending.extend(here.value)
+    return largest
+
+
+def _pairs(node: yaml.MappingNode, known: dict[int, int]) -> int:
+    if id(node) in known:
+        return known[id(node)]
+    # A mapping that merges itself is refused as one that multiplies.
+    known[id(node)] = LARGEST_MERGE + 1
+    count = 0
+    for key, value in node.value:
+        if key.tag != _MERGE:
+            count += 1
+            continue
+        sources = value.value if isinstance(value, yaml.SequenceNode) else [value]
+        count += sum(_pairs(one, known) for one in sources if isinstance(one, yaml.MappingNode))
+    known[id(node)] = count
+    return count

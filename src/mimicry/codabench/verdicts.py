@@ -1,0 +1,86 @@
+"""Why a step of a task failed, and whose it is to mend."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from mimicry.codabench import task_plan
+from mimicry.codabench.engines import JobResult
+from mimicry.codabench.run_files import last_lines, read_ingestion_state
+from mimicry.codabench.task_plan import TaskPlan
+from mimicry.errors import one_line
+
+_CODE = re.compile(r"^(?P<sentence>.*) \[(?P<code>[a-z0-9-]{1,60})\]$")
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One sentence, its code, and whose it is: ``submission``, ``bundle`` or ``bug``."""
+
+    sentence: str
+    code: str
+    kind: str
+
+
+def ingestion_problem(plan: TaskPlan, folder: Path, result: JobResult | None) -> Problem | None:
+    """Return why ingestion failed, in its own words where it left any."""
+    if result is None:
+        return None
+    state = read_ingestion_state(folder / "prediction")
+    if state.get("state") == "failed":
+        kind, code = str(state.get("error_kind")), str(state.get("error_code"))
+        return Problem(
+            one_line(str(state.get("error"))),
+            code if re.fullmatch(r"[a-z0-9-]{1,60}", code) else "ingestion-failed",
+            kind if kind in {"submission", "bundle"} else "bug",
+        )
+    if result.timed_out:
+        return Problem(
+            f"Ingestion was ended by force after {result.seconds:.0f} s, "
+            f"{task_plan.GRACE:g} s over its limit; the platform may wait longer or not at all.",
+            "hard-time-limit",
+            "submission",
+        )
+    return _exit_problem(plan, "ingestion", folder, result)
+
+
+def scoring_problem(plan: TaskPlan, folder: Path, result: JobResult) -> Problem | None:
+    """Return why scoring failed, in its own words where it left any."""
+    if result.timed_out:
+        return Problem(
+            f"Scoring of task {plan.task.key} was ended by force after {result.seconds:.0f} s.",
+            "hard-time-limit",
+            "bundle",
+        )
+    return _exit_problem(plan, "scoring", folder, result)
+
+
+def _exit_problem(plan: TaskPlan, step: str, folder: Path, result: JobResult) -> Problem | None:
+    if result.exit_code == 0:
+        return None
+    said = last_lines(folder / "logs" / f"{step}.stderr.txt", 1, 2000)
+    sentence = said[0].strip() if said else ""
+    match = _CODE.match(sentence)
+    kind = {3: "submission", 4: "bundle"}.get(result.exit_code, "bug")
+    if match:
+        return Problem(match["sentence"], match["code"], kind)
+    name = "Ingestion" if step == "ingestion" else f"Scoring of task {plan.task.key}"
+    if result.out_of_memory:
+        # Whose fault it is: only ingestion runs the participant's code.
+        owner = "submission" if step == "ingestion" else "bundle"
+        sentence = f"{name} {result.ending()}{_of_memory(plan)}."
+        return Problem(sentence, f"{step}-memory", owner)
+    sentence = f"{name} {result.ending()}: {sentence}" if said else f"{name} {result.ending()}."
+    return Problem(sentence, f"{step}-exit", kind)
+
+
+def memory_note(plan: TaskPlan, step: str, result: JobResult | None) -> list[str]:
+    """Return a note for a step of which the kernel has ended a process for want of memory."""
+    if result is None or not result.out_of_memory:
+        return []
+    return [f"{step}: a process was ended for want of memory{_of_memory(plan)}."]
+
+
+def _of_memory(plan: TaskPlan) -> str:
+    memory = plan.resources.memory
+    return "" if memory is None else f" (it had {memory / 2**20:g} MiB, --memory)"

@@ -1,0 +1,120 @@
+"""The same submission ends in the same way wherever it runs: same bytes, or same sentence."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from codabench_minibundle import REPOSITORY, copy_repository
+
+from mimicry.codabench.competition import load_competition
+from mimicry.codabench.engines import ENGINES
+from mimicry.codabench.engines.bubblewrap import bubblewrap_problem
+from mimicry.codabench.records import RunRecord
+from mimicry.codabench.runs import RunRequest, run_submission
+
+OTHERS = ("bubblewrap", "docker")
+METHODS = "    def load(self): pass\n    def predict(self, image): return 0.5\n"
+PREDICT = "class Model:\n    def load(self): pass\n    def predict(self, image):\n        "
+
+# What a model can do wrong; each must end with a sentence of its own and exit code 3.
+FAILING: dict[str, dict[str, str]] = {
+    "no-model": {"readme.txt": "nothing here"},
+    "syntax": {"model.py": "class Model\n"},
+    "no-class": {"model.py": "model = 1\n"},
+    "import": {"model.py": "import surely_not_installed\nclass Model:\n" + METHODS},
+    "load": {
+        "model.py": "class Model:\n    def load(self): raise OSError('weights.npz is not there')\n"
+        "    def predict(self, image): return 0.5\n"
+    },
+    "predict": {"model.py": PREDICT + "return image.size[0] / 0\n"},
+    "nan": {"model.py": PREDICT + "return float('nan')\n"},
+    "text": {"model.py": PREDICT + "return 'hybrid'\n"},
+    "exit": {"model.py": "import os\n" + PREDICT + "os._exit(0)\n"},
+    "signal": {"model.py": "import os\n" + PREDICT + "os.kill(os.getpid(), 11)\n"},
+    "endless": {"model.py": PREDICT + "\n        while True: pass\n"},
+    "forbidden": {
+        "model.py": "class Model:\n" + METHODS,
+        "requirements.txt": "a-package-nobody-allowed==1.0\n",
+    },
+}
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return copy_repository(tmp_path_factory.mktemp("parity") / "bundle")
+
+
+def run_on(engine: str, bundle: Path, submission: Path, output: Path, limit: float) -> RunRecord:
+    competition = load_competition(bundle, "hybrid")
+    phase = competition.phase("development")
+    request = RunRequest(
+        competition=competition,
+        phase=phase,
+        tasks=phase.tasks,
+        submission=submission,
+        participant="ann",
+        engine=ENGINES[engine],
+        output=output,
+        time_limit=limit,
+    )
+    return run_submission(request, lambda line: None)
+
+
+@pytest.fixture
+def usable(request: pytest.FixtureRequest) -> None:
+    if problem := bubblewrap_problem():
+        pytest.skip(problem)
+    request.getfixturevalue("core_image")
+
+
+def write(folder: Path, files: dict[str, str]) -> Path:
+    folder.mkdir()
+    for name, text in {"metadata": "", **files}.items():
+        (folder / name).write_text(text)
+    return folder
+
+
+@pytest.mark.usefixtures("usable")
+@pytest.mark.parametrize("case", FAILING)
+def test_failures_read_the_same(case: str, bundle: Path, tmp_path: Path) -> None:
+    if case == "no-model":
+        # A folder without model.py is not even packed; what is uploaded is a zip.
+        import zipfile
+
+        submission = tmp_path / "sub.zip"
+        with zipfile.ZipFile(submission, "w") as archive:
+            archive.writestr("metadata", "")
+            archive.writestr("readme.txt", "nothing here")
+    else:
+        submission = write(tmp_path / "sub", FAILING[case])
+    limit = 6.0 if case == "endless" else 60.0
+    told = {}
+    for engine in ("subprocess", *OTHERS):
+        record = run_on(engine, bundle, submission, tmp_path / engine, limit)
+        task = record.tasks["hybrid"]
+        assert record.exit_code == 3, (engine, task)
+        assert not (tmp_path / engine / "hybrid" / "scoring" / "scores.json").exists()
+        page = tmp_path / engine / "hybrid" / "scoring" / "detailed_results.html"
+        told[engine] = (task.error, task.error_code, task.notes, page.read_bytes())
+    for engine in OTHERS:
+        assert told[engine] == told["subprocess"]
+
+
+def baselines() -> list[str]:
+    return sorted(path.name for path in (REPOSITORY / "baselines").iterdir() if path.is_dir())
+
+
+@pytest.mark.usefixtures("usable")
+@pytest.mark.parametrize("name", baselines())
+def test_baselines_score_the_same(name: str, bundle: Path, tmp_path: Path) -> None:
+    scored = {}
+    for engine in ("subprocess", *OTHERS):
+        output = tmp_path / engine
+        record = run_on(engine, bundle, REPOSITORY / "baselines" / name, output, 120.0)
+        assert record.state == "finished", (engine, record)
+        files = [output / "hybrid" / "scoring" / f for f in ("scores.json", "score.json")]
+        files.append(output / "hybrid" / "prediction" / "predictions.csv")
+        scored[engine] = [path.read_bytes() for path in files]
+        assert replace(record.tasks["hybrid"], seconds={}).notes == ()
+    assert scored["bubblewrap"] == scored["subprocess"]
+    assert scored["docker"] == scored["subprocess"]
