@@ -1,12 +1,15 @@
 """Run every benchmark and write benchmarks/RESULTS.md.
 
-python benchmarks/run.py [--quick] [ingestion] [scoring]
+python benchmarks/run.py [--quick] [ingestion] [scoring] [engines]
+
+With names, only their sections are measured and written anew.
 """
 
 import argparse
 import json
 import os
 import platform
+import re
 import subprocess
 import sys
 import tempfile
@@ -15,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).resolve().parent
-BENCHMARKS = ("scoring", "ingestion")
+BENCHMARKS = ("scoring", "ingestion", "engines")
 RESULTS = HERE / "RESULTS.md"
 INTRODUCTION = """\
 # Benchmarks
@@ -62,13 +65,21 @@ def main() -> None:
             sections.append(
                 f"## {report['title']}\n\n`{report['command']}`\n\n{table(report['rows'])}\n{notes}"
             )
-    if arguments.quick or arguments.names:
+    if arguments.quick:
         print("\n".join(sections))
-    else:
-        RESULTS.write_text(
-            "\n".join([INTRODUCTION + machine() + "\n", *sections]), encoding="utf-8"
-        )
-        print(f"wrote {RESULTS}")
+        return
+    if arguments.names:
+        sections = merged(RESULTS.read_text(encoding="utf-8"), sections)
+    RESULTS.write_text("\n".join([INTRODUCTION + machine() + "\n", *sections]), encoding="utf-8")
+    print(f"wrote {RESULTS}")
+
+
+def merged(text: str, sections: list[str]) -> list[str]:
+    """Return the sections of an earlier report, those with the same title replaced."""
+    kept = [part.rstrip("\n") + "\n" for part in re.split(r"^(?=## )", text, flags=re.M)[1:]]
+    by_title = {part.partition("\n")[0]: part for part in kept}
+    by_title |= {part.partition("\n")[0]: part for part in sections}
+    return list(by_title.values())
 
 
 if __name__ == "__main__":

@@ -214,6 +214,20 @@ def test_what_the_engine_was_asked_for(tmp_path: Path, core_image: str) -> None:
     assert config["Cmd"] == ["python3", "main.py"]
 
 
+def test_odd_paths_can_be_mounted(tmp_path: Path, core_image: str) -> None:
+    script = (
+        "from pathlib import Path\n"
+        "Path('/app/output/x').write_text('x')\n"
+        "try: Path('/app/data/x').write_text('x')\n"
+        "except OSError as error: print(error.strerror)\n"
+    )
+    for name in ("with: colon", "with space", "ünïcode", "a,b=c"):
+        job = make_job(tmp_path / name, core_image, script)
+        assert run_docker(job).exit_code == 0, job.stderr.read_text()
+        assert (job.app / "output" / "x").read_text() == "x"
+        assert job.stdout.read_text() == "Read-only file system\n"
+
+
 def test_limits_take_effect(tmp_path: Path, core_image: str) -> None:
     script = (
         "import threading, time\n"

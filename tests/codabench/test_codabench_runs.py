@@ -387,7 +387,38 @@ def test_scores_as_the_platform_reads_them(
     (tmp_path / "scores.json").write_text(content)
     read = platform_scores(tmp_path, ["score", "b"], "score")
     assert (dict(read.scores), read.on_board, read.failed is not None) == (scores, on_board, failed)
-    assert bool(read.notes) == ("score" not in scores or not on_board) or failed
+    expected = ("score" not in scores or not on_board or "other" in content) and not failed
+    assert bool(read.notes) == expected
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ('{"score": 0.5, "other": 1}', "no column has the key other"),
+        ("{}", "a row without values"),
+        ("{}", "no value for b: the board would show n/a"),
+        ('{"score": 0.5}', "no value for b"),
+        ('{"b": 0.5}', "ranks a missing value above every real one"),
+        ('{"score": 0.1, "b": [1]}', "b is no number"),
+        ('{"score": 0.1, "b": 1' + "0" * 400 + "}", "b is no number"),
+        ('{"score": {"value": 1}}', "score is no number"),
+        ('{"score": NaN}', "would say Finished and keep none"),
+    ],
+)
+def test_what_becomes_of_odd_scores_is_said(tmp_path: Path, content: str, said: str) -> None:
+    (tmp_path / "scores.json").write_text(content)
+    (tmp_path / "scores.txt").write_text("score: 1\nb: 1\n")
+    read = platform_scores(tmp_path, ["score", "b"], "score", alone=True)
+    assert any(said in note for note in read.notes), read.notes
+    # Beside other tasks, columns of theirs are not missed.
+    beside = platform_scores(tmp_path, ["score", "b"], "score")
+    assert not any("n/a" in note for note in beside.notes)
+
+
+def test_a_folder_named_scores_hides_the_text_file(tmp_path: Path) -> None:
+    (tmp_path / "scores.json").mkdir()
+    (tmp_path / "scores.txt").write_text("score: 1\n")
+    assert platform_scores(tmp_path, ["score"], "score").failed
 
 
 def test_scores_txt_comes_second(tmp_path: Path) -> None:

@@ -286,6 +286,7 @@ def _plan(
             time_limit=request.time_limit,
             columns=columns,
             primary=primary,
+            alone=len(request.phase.tasks) == 1,
             image=request.competition.docker_image,
             resources=request.resources,
             worker_data=request.worker_data,

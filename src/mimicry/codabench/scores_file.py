@@ -13,12 +13,14 @@ from typing import Any
 
 from mimicry.codabench.engines.jobs import YAML_FAULTS
 from mimicry.codabench.safe_yaml import load_yaml
+from mimicry.errors import one_line
 
 LARGEST_FILE = 1024 * 1024
 TOO_LARGE = 1e10
 DECIMALS = 10
 
 NOT_FOUND = "Could not find scores file, did the scoring program output it?"
+NOT_OPENED = "scores.json is a folder, and the platform reads no other file beside it."
 NOT_DECODED = "Could not decode scores json properly, it contains an error."
 
 
@@ -44,7 +46,9 @@ class PlatformScores:
     notes: tuple[str, ...]
 
 
-def platform_scores(output: Path, columns: Collection[str], primary: str) -> PlatformScores:
+def platform_scores(
+    output: Path, columns: Collection[str], primary: str, *, alone: bool = False
+) -> PlatformScores:
     """Read the scores below a scoring program's `output` as the platform does.
 
     Parameters
@@ -54,8 +58,10 @@ def platform_scores(output: Path, columns: Collection[str], primary: str) -> Pla
     columns : collection of str
         The board's column keys; the platform ignores all others.
     primary : str
-        The key of the column that ranks. Only its absence is noted: a task need not
-        fill every column of the board.
+        The key of the column that ranks.
+    alone : bool
+        Whether the phase has no other task: then this one must fill every column. Of
+        several tasks each fills its own, and only the absence of `primary` is noted.
     """
     read = _read(output)
     if isinstance(read, str):
@@ -72,12 +78,14 @@ def platform_scores(output: Path, columns: Collection[str], primary: str) -> Pla
         return PlatformScores(
             {}, None, False, ("the scores are no mapping: the platform would keep none.",)
         )
-    return _keep(content, columns, primary)
+    return _keep(content, columns, primary, alone)
 
 
 def _read(output: Path) -> tuple[Any] | str:
     json_file, text_file = output / "scores.json", output / "scores.txt"
     try:
+        if json_file.is_dir() and not json_file.is_symlink():
+            return NOT_OPENED
         if json_file.is_file() and not json_file.is_symlink():
             return (json.loads(_text(json_file)),)
         if text_file.is_file() and not text_file.is_symlink():
@@ -95,7 +103,9 @@ def _text(path: Path) -> str:
     return data.decode("utf-8")
 
 
-def _keep(content: Mapping[Any, Any], columns: Collection[str], primary: str) -> PlatformScores:
+def _keep(
+    content: Mapping[Any, Any], columns: Collection[str], primary: str, alone: bool
+) -> PlatformScores:
     scores: dict[str, float] = {}
     notes: list[str] = []
     on_board = True
@@ -111,6 +121,14 @@ def _keep(content: Mapping[Any, Any], columns: Collection[str], primary: str) ->
             on_board = False
             break
         scores[key] = round(value, DECIMALS)
+    extra = [one_line(str(key), 40) for key in content if key not in columns]
+    if extra:
+        notes.append(f"no column has the key {', '.join(extra[:5])}: the platform ignores it.")
+    if on_board and not scores:
+        notes.append("the platform would say Finished and put a row without values on the board.")
+    missing = [key for key in columns if key not in scores and key != primary]
+    if on_board and alone and missing:
+        notes.append(f"no value for {', '.join(missing[:5])}: the board would show n/a there.")
     if on_board and primary not in scores:
         notes.append(
             f"no value for {primary}: the platform ranks a missing value above every real one "

@@ -28,6 +28,8 @@ class TaskPlan:
         The board's column keys.
     primary : str
         The key of the column that ranks.
+    alone : bool
+        Whether the phase has no other task.
     image : str
         The competition's container image.
     resources : Resources
@@ -43,6 +45,7 @@ class TaskPlan:
     time_limit: float | None
     columns: tuple[str, ...]
     primary: str = ""
+    alone: bool = False
     image: str = ""
     resources: Resources = NO_LIMITS
     worker_data: Path | None = None

@@ -102,7 +102,7 @@ def run_task(
     scoring = _score(plan, folder, staging, engine, report_new, prediction)
     for step, ended in (("ingestion", ingestion), ("scoring", scoring)):
         notes += memory_note(plan, step, ended)
-    result = platform_scores(folder / "scoring", plan.columns, plan.primary)
+    result = platform_scores(folder / "scoring", plan.columns, plan.primary, alone=plan.alone)
     notes += result.notes
     problem = ingestion_problem(plan, folder, ingestion) or scoring_problem(plan, folder, scoring)
     if (folder / "scoring" / "metadata").exists():

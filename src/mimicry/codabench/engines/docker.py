@@ -113,7 +113,7 @@ def container_options(job: Job, arguments: list[str]) -> dict[str, Any]:
         "command": arguments,
         "working_dir": "/app/program",
         "environment": environment,
-        "volumes": _volumes(job),
+        **_mounts(job),
         "cap_drop": list(DROPPED),
         "security_opt": list(SECURITY),
         "userns_mode": "host",
@@ -130,14 +130,21 @@ def container_options(job: Job, arguments: list[str]) -> dict[str, Any]:
     }
 
 
-def _volumes(job: Job) -> Mapping[str, Mapping[str, str]]:
+def _mounts(job: Job) -> dict[str, Any]:
     """Return the worker's mounts: all can be written but ``/app/data``."""
-    volumes = {}
+    volumes: dict[str, Mapping[str, str]] = {}
+    mounts: list[Mapping[str, Any]] = []
     for name in job.folders():
-        # `z` is the worker's, for machines with SELinux.
-        mode = "ro" if name == "data" else "z"
-        volumes[str((job.app / name).resolve())] = {"bind": f"/app/{name}", "mode": mode}
-    return volumes
+        source, target = str((job.app / name).resolve()), f"/app/{name}"
+        read_only = name == "data"
+        if ":" in source:
+            # The engine's short form cannot carry such a path, the long one no `z`.
+            one = {"Type": "bind", "Source": source, "Target": target, "ReadOnly": read_only}
+            mounts.append(one)
+        else:
+            # `z` is the worker's, for machines with SELinux.
+            volumes[source] = {"bind": target, "mode": "ro" if read_only else "z"}
+    return {"volumes": volumes, "mounts": mounts}
 
 
 def _devices(gpus: str | None) -> list[Mapping[str, Any]] | None:
