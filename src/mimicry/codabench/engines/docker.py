@@ -31,9 +31,8 @@ from mimicry.codabench.engines.watch import PATIENCE, BoundedLog, LineCutter
 from mimicry.errors import BundleError
 
 if TYPE_CHECKING:
-    from docker.models.containers import Container
-
     from docker import DockerClient
+    from docker.models.containers import Container
 
 # The worker's own list: all that Docker gives by default.
 DROPPED = (
