@@ -194,8 +194,8 @@ def test_what_the_engine_was_asked_for(tmp_path: Path, core_image: str) -> None:
     mine = str(owner_label()[OWNER_LABEL])
     while not found and time.monotonic() < end:
         with docker_client() as client:
-            for one in client.containers.list(filters={"label": f"{OWNER_LABEL}={mine}"}):
-                found = one.attrs
+            for one in client.api.containers(filters={"label": f"{OWNER_LABEL}={mine}"}):
+                found = client.api.inspect_container(one["Id"])
         time.sleep(0.05)
     (job.app / "output" / "go").touch()
     thread.join()
@@ -324,8 +324,8 @@ def test_a_stopped_job_leaves_no_container(tmp_path: Path, core_image: str) -> N
 
 def own_containers(pid: int) -> list[str]:
     with docker_client() as client:
-        listed = client.containers.list(all=True, filters={"label": OWNER_LABEL})
-        owners = [(str(one.id), str(one.labels[OWNER_LABEL]).split()) for one in listed]
+        listed = client.api.containers(all=True, filters={"label": OWNER_LABEL})
+        owners = [(str(one["Id"]), str(one["Labels"][OWNER_LABEL]).split()) for one in listed]
     return [id for id, owner in owners if owner[-2] == str(pid)]
 
 
@@ -387,7 +387,7 @@ def test_orphans_are_removed_and_the_living_left_alone(core_image: str) -> None:
         }
         try:
             assert remove_orphans() >= 1
-            left = {str(one.id) for one in client.containers.list(all=True)}
+            left = {str(one["Id"]) for one in client.api.containers(all=True)}
             assert {n for n, one in made.items() if one.id in left} == {"mine", "else"}
         finally:
             for one in made.values():

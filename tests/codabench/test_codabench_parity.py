@@ -1,5 +1,6 @@
 """The same submission ends in the same way wherever it runs: same bytes, or same sentence."""
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -88,14 +89,17 @@ def test_failures_read_the_same(case: str, bundle: Path, tmp_path: Path) -> None
     else:
         submission = write(tmp_path / "sub", FAILING[case])
     limit = 6.0 if case == "endless" else 60.0
-    told = {}
+    told: dict[str, tuple[object, ...]] = {}
     for engine in ("subprocess", *OTHERS):
         record = run_on(engine, bundle, submission, tmp_path / engine, limit)
         task = record.tasks["hybrid"]
         assert record.exit_code == 3, (engine, task)
         assert not (tmp_path / engine / "hybrid" / "scoring" / "scores.json").exists()
         page = tmp_path / engine / "hybrid" / "scoring" / "detailed_results.html"
-        told[engine] = (task.error, task.error_code, task.notes, page.read_bytes())
+        told[engine] = (task.error, task.error_code, task.notes, page.read_text())
+        if case == "endless":
+            # It names the seconds that an image took.
+            told[engine] = tuple(re.sub(r"[\d.]+", "N", str(part)) for part in told[engine])
     for engine in OTHERS:
         assert told[engine] == told["subprocess"]
 

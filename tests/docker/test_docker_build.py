@@ -92,8 +92,12 @@ def test_a_competition_file_without_an_image_is_named(names, failure, tmp_path, 
 
 def make(*arguments: str) -> str:
     """What make would run for a target whose environment is set up."""
-    command = ["make", "--dry-run", "--old-file=.venv/.core", *arguments]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    command = ["make", "--no-print-directory", "--dry-run", "--old-file=.venv/.core", *arguments]
+    # The tests may run under make themselves.
+    outside = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
+    done = subprocess.run(
+        command, cwd=ROOT, env=outside, capture_output=True, text=True, check=True
+    )
     return done.stdout.strip().splitlines()[-1]
 
 

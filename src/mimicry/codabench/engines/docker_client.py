@@ -16,7 +16,7 @@ HOST_VARIABLE = "DOCKER_HOST"
 SYSTEM_SOCKET = "/var/run/docker.sock"
 # Bind mounts, statistics at one moment, device requests: all of 20.10.
 LEAST_API = (1, 41)
-ANSWER_SECONDS = 60
+ANSWER_SECONDS = 180
 
 
 class Image(NamedTuple):

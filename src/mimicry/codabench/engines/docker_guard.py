@@ -70,14 +70,15 @@ def remove_orphans() -> int:
     """Remove containers whose owner has died, guard and all; return how many."""
     removed = 0
     with docker_client() as client:
-        for found in client.containers.list(all=True, filters={"label": OWNER_LABEL}):
-            owner = str(found.labels.get(OWNER_LABEL, ""))
+        # One question; the library's own list asks anew for each, and trips over the gone.
+        for found in client.api.containers(all=True, filters={"label": OWNER_LABEL}):
+            owner = str(found["Labels"].get(OWNER_LABEL, ""))
             machine, _, process = owner.rpartition(" ")[0].rpartition(" ")
             # Another process namespace's owners cannot be seen from here.
             if machine != _machine() or not process.isdecimal():
                 continue
             if _started(int(process)) != owner.rpartition(" ")[2]:
-                remove_container(str(found.id))
+                remove_container(str(found["Id"]))
                 removed += 1
     return removed
 
