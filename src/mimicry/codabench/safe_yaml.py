@@ -5,6 +5,8 @@ from typing import Any
 import yaml
 
 LARGEST_MERGE = 10_000
+LONGEST_NUMBER = 100
+_NUMBERS = ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float")
 _MERGE = "tag:yaml.org,2002:merge"
 
 
@@ -25,9 +27,35 @@ def load_yaml(text: str) -> Any:
             return None
         if merged_size(node) > LARGEST_MERGE:
             raise yaml.YAMLError("merge keys (`<<`) multiply what it holds")
+        refuse_long_numbers(node)
         return loader.construct_document(node)
     finally:
         loader.dispose()
+
+
+def refuse_long_numbers(root: yaml.Node) -> None:
+    """Refuse numbers of absurd length, which take minutes to read and trip what prints them.
+
+    Raises
+    ------
+    ValueError
+        For the first of them, with its line.
+    """
+    pending, seen = [root], set[int]()
+    while pending:
+        node = pending.pop()
+        if id(node) in seen:
+            continue
+        seen.add(id(node))
+        if isinstance(node, yaml.ScalarNode):
+            if node.tag in _NUMBERS and len(node.value) > LONGEST_NUMBER:
+                raise ValueError(
+                    f"line {node.start_mark.line + 1}: a number of {len(node.value)} characters"
+                )
+        elif isinstance(node, yaml.MappingNode):
+            pending.extend(part for pair in node.value for part in pair)
+        elif isinstance(node, yaml.SequenceNode):
+            pending.extend(node.value)
 
 
 def merged_size(node: yaml.Node) -> int:

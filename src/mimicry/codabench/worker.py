@@ -21,7 +21,7 @@ from mimicry.codabench.run_files import (
 from mimicry.codabench.scores_file import platform_scores
 from mimicry.codabench.task_plan import TaskPlan
 from mimicry.codabench.verdicts import Problem, ingestion_problem, memory_note, scoring_problem
-from mimicry.errors import one_line
+from mimicry.errors import BundleError, one_line
 from mimicry.files import remove_tree, sha256_file
 
 LIMIT_VARIABLE = "MIMICRY_TIME_LIMIT"
@@ -99,7 +99,7 @@ def run_task(
     ingestion = prediction.ingestion
     if prediction.problem is not None:
         return _failed(prediction.problem, ingestion, None, notes)
-    scoring = _score(plan, folder, staging, engine, report_new, prediction)
+    scoring = _score(plan, folder, staging, engine, report_new, prediction, notes)
     for step, ended in (("ingestion", ingestion), ("scoring", scoring)):
         notes += memory_note(plan, step, ended)
     result = platform_scores(folder / "scoring", plan.columns, plan.primary, alone=plan.alone)
@@ -149,7 +149,8 @@ def run_ingestion(
     app = root / "app"
     app.mkdir(parents=True, exist_ok=True)
     shutil.copytree(program, app / "program")
-    shutil.copytree(submission, app / "ingested_program")
+    if not (app / "ingested_program").exists():
+        shutil.copytree(submission, app / "ingested_program")
     if images is not None:
         shutil.copytree(images, app / "input_data")
     elif plan.task.input_data is not None and not (app / "input_data").exists():
@@ -197,9 +198,14 @@ def _predict(
             f"{metadata.name} has a command: the platform starts the submission with it, in a "
             "container of its own, before ingestion; both write to the same output."
         )
-        own = _run_submission(
-            plan, submission, metadata.command, root, folder, staging, engine, report
-        )
+        shutil.copytree(submission, app / "ingested_program")
+        try:
+            own = _run_submission(plan, metadata.command, root, folder, staging, engine, report)
+        except BundleError as error:
+            if error.code != "program-command":
+                raise
+            sentence = f"{metadata.name}: {error.sentence} The platform cannot start it either."
+            return _Prediction(None, None, Problem(sentence, "submission-command", "submission"))
         if own.exit_code != 0:
             notes.append(
                 f"the submission's own command {own.ending()}; the platform goes on with ingestion."
@@ -208,12 +214,7 @@ def _predict(
         report(f"  ingestion (limit {plan.limit:g} s)")
         ingestion = run_ingestion(plan, program, submission, root, folder / "logs", engine, report)
         report(f"  ingestion {ingestion.ending()}, {ingestion.seconds:.1f} s")
-    removed = settle(app / "output")
-    if removed:
-        notes.append(
-            f"{len(removed)} links, special files or too deep folders in the prediction output "
-            f"were left out ({one_line(removed[0], 100)})."
-        )
+    notes += _left_out("prediction", settle(app / "output"))
     shutil.move(app / "output", folder / "prediction")
     remove_tree(root)
     problem = None
@@ -229,10 +230,22 @@ def _predict(
     return _Prediction(ingestion, own, problem)
 
 
+def _left_out(step: str, removed: list[str]) -> list[str]:
+    if not removed:
+        return []
+    return [
+        f"{len(removed)} links, special files or too deep folders in the {step} output were left "
+        f"out ({one_line(removed[0], 100)})."
+    ]
+
+
 def _planted_metadata(step: str) -> Problem:
     kept = " although it has stored the scores" if step == "scoring" else ""
     return Problem(
-        f"The platform would fail{kept}: {_PLANTED_METADATA}", "output-metadata", "bundle"
+        f"The platform would fail{kept}: {_PLANTED_METADATA}",
+        "output-metadata",
+        # Before scoring, the participant's code is what writes there.
+        "bundle" if step == "scoring" else "submission",
     )
 
 
@@ -245,7 +258,6 @@ def _show_worker_data(plan: TaskPlan, app: Path) -> None:
 
 def _run_submission(
     plan: TaskPlan,
-    submission: Path,
     command: str,
     prediction: Path,
     folder: Path,
@@ -256,7 +268,8 @@ def _run_submission(
     root = staging / "submission_program"
     app = root / "app"
     app.mkdir(parents=True)
-    shutil.copytree(submission, app / "program")
+    # One folder of the worker's for both: what the command changes, ingestion finds.
+    (app / "program").symlink_to(prediction / "app" / "ingested_program")
     if plan.task.input_data is not None:
         unpack_data(plan.task.input_data, prediction / "app" / "input_data")
         (app / "input_data").symlink_to(prediction / "app" / "input_data")
@@ -275,6 +288,7 @@ def _score(
     engine: Engine,
     report: Callable[[str], None],
     prediction: _Prediction,
+    notes: list[str],
 ) -> JobResult:
     root = staging / "scoring"
     app = root / "app"
@@ -297,7 +311,7 @@ def _score(
     report("  scoring")
     command = program_command(app / "program", plan.task.scoring_program.name)
     result = _run(plan, root, command, "scoring", folder / "logs", engine, report)
-    settle(app / "output")
+    notes += _left_out("scoring", settle(app / "output"))
     shutil.move(app / "output", folder / "scoring")
     remove_tree(root)
     return result

@@ -7,6 +7,8 @@ that the outputs belong to the caller.
 """
 
 import os
+import re
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -43,6 +45,10 @@ SECURITY = ("no-new-privileges",)
 PROXIES = ("http_proxy", "https_proxy")
 CANNOT_START = 127
 _STEP = 0.1
+# What the engine says when the image has no such program, or may not start it.
+_NO_PROGRAM = re.compile(r"exec.*(not found|no such file|permission denied)", re.I | re.S)
+# The engine may hear of it only after the end.
+_LATE_WORD = 1.0
 
 
 def walls(resources: Resources) -> str:
@@ -77,8 +83,7 @@ def run_docker(job: Job) -> JobResult:
     with _logging(job) as (logs, write), guarded() as name, docker_client() as client:
         container = client.containers.create(name=name, **container_options(job, arguments))
         problem, timed_out, peak = _run(client, container, job, begun, write)
-        container.reload()
-        state = container.attrs["State"]
+        state = _state(container, job, timed_out=timed_out)
         if problem is not None:
             write("stderr", f"{arguments[0]} cannot be started: {problem}\n".encode())
         elif state["Status"] != "exited":
@@ -189,6 +194,12 @@ def _run(
         try:
             container.start()
         except APIError as error:
+            if not _NO_PROGRAM.search(str(error)):
+                raise BundleError(
+                    "engine-start",
+                    f"The container cannot be started: {explain(error)}. Run without what it "
+                    "names (--gpus, --memory, --cpus), or mend the engine.",
+                ) from error
             return explain(error), False, peak
         ended = threading.Event()
         threading.Thread(target=_wait, args=(name, ended), daemon=True).start()
@@ -207,19 +218,39 @@ def _run(
     return None, False, peak
 
 
+def _state(container: "Container", job: Job, *, timed_out: bool) -> dict[str, Any]:
+    """Return how a container ended, as the engine has it."""
+    end = time.monotonic() + _LATE_WORD
+    while True:
+        container.reload()
+        state: dict[str, Any] = container.attrs["State"]
+        killed = state["ExitCode"] == 128 + signal.SIGKILL and not timed_out
+        unclear = killed and job.resources.memory is not None and not state.get("OOMKilled")
+        if not unclear or time.monotonic() >= end:
+            return state
+        time.sleep(_STEP)
+
+
 @contextmanager
 def _following(container: "Container", write: _Write) -> Iterator[None]:
-    """Copy both streams of a container that is about to start, until it has ended."""
+    """Copy both streams of a container that is about to start, until it has ended.
+
+    A fault in writing is raised at the end: streams that nobody reads would hold up
+    the container, and with it the engine.
+    """
     stream = container.attach(stdout=True, stderr=True, stream=True, logs=False, demux=True)
+    faults: list[OSError] = []
 
     def follow() -> None:
         # The engine closes the connection when it goes away; the waiting sees to that.
         with suppress(OSError, ValueError):
-            for out, err in stream:
-                if out:
-                    write("stdout", out)
-                if err:
-                    write("stderr", err)
+            for chunks in stream:
+                for name, data in zip(("stdout", "stderr"), chunks, strict=True):
+                    if data and not faults:
+                        try:
+                            write(name, data)
+                        except OSError as error:
+                            faults.append(error)
 
     reader = threading.Thread(target=follow, daemon=True)
     reader.start()
@@ -227,6 +258,8 @@ def _following(container: "Container", write: _Write) -> Iterator[None]:
         yield
     finally:
         reader.join(PATIENCE)
+    if faults:
+        raise faults[0]
 
 
 def _wait(name: str, ended: threading.Event) -> None:

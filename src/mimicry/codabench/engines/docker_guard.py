@@ -8,6 +8,7 @@ without it, also because the caller was killed, the container NAME is removed.
 import os
 import secrets
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -29,41 +30,40 @@ _REMOVABLE = {404, 409}
 def guarded() -> Iterator[str]:
     """Give the name of a container to make; it is removed, also should this process be killed."""
     name = PREFIX + secrets.token_hex(8)
-    reading, writing = os.pipe()
+    # Writing to a socket whose other end has died raises; to a pipe it may end us.
+    ours, theirs = socket.socketpair()
     try:
         guard = subprocess.Popen(
-            [sys.executable, "-P", "-m", __name__, str(reading), name],
-            pass_fds=[reading],
+            [sys.executable, "-P", "-m", __name__, str(theirs.fileno()), name],
+            pass_fds=[theirs.fileno()],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             start_new_session=True,
         )
     except BaseException:
-        os.close(writing)
+        ours.close()
         raise
     finally:
-        os.close(reading)
+        theirs.close()
     made = False
-    try:
-        yield name
-        made = True
-    finally:
+    with ours:
         try:
+            yield name
+            made = True
+        finally:
             # Without it, an engine that was interrupted may still be making the container.
             if remove_container(name) or made:
-                os.write(writing, b".")
-                os.close(writing)
-                writing = -1
+                # Killed, the guard is of no use any more, and the run none the worse.
+                with suppress(OSError):
+                    ours.send(b".", socket.MSG_NOSIGNAL)
+                ours.close()
                 guard.wait()
-        finally:
-            if writing >= 0:
-                os.close(writing)
 
 
 def owner_label() -> dict[str, str]:
     """Return the label that tells a container's owner: this process, and no later one."""
-    return {OWNER_LABEL: f"{_machine()} {os.getpid()} {_started(os.getpid())}"}
+    return {OWNER_LABEL: f"{_machine()} {os.getuid()} {os.getpid()} {_started(os.getpid())}"}
 
 
 def remove_orphans() -> int:
@@ -73,11 +73,13 @@ def remove_orphans() -> int:
         # One question; the library's own list asks anew for each, and trips over the gone.
         for found in client.api.containers(all=True, filters={"label": OWNER_LABEL}):
             owner = str(found["Labels"].get(OWNER_LABEL, ""))
-            machine, _, process = owner.rpartition(" ")[0].rpartition(" ")
-            # Another process namespace's owners cannot be seen from here.
-            if machine != _machine() or not process.isdecimal():
+            if owner.count(" ") < 4:
                 continue
-            if _started(int(process)) != owner.rpartition(" ")[2]:
+            *machine, user, process, started = owner.split(" ")
+            # Processes of another namespace, or another user's, may be hidden from here.
+            if " ".join(machine) != _machine() or user != str(os.getuid()):
+                continue
+            if process.isdecimal() and _started(int(process)) != started:
                 remove_container(str(found["Id"]))
                 removed += 1
     return removed

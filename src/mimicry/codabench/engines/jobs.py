@@ -18,6 +18,7 @@ from mimicry.errors import BundleError
 Kind = Literal["ingestion", "scoring", "submission"]
 
 METADATA_NAMES = ("metadata.yaml", "metadata")
+LONGEST_COMMAND = 16 * 1024
 LARGEST_METADATA = 1024 * 1024
 # Everything that PyYAML's safe loader raises on hostile text, not only its own class:
 # impossible dates, malformed numbers, nesting without end.
@@ -239,6 +240,14 @@ def split_command(command: str, kind: Kind) -> list[str]:
     BundleError
         `program-command` for unbalanced quotes or an empty command.
     """
+    if len(command) > LONGEST_COMMAND or any(
+        c == "\0" or "\ud800" <= c <= "\udfff" for c in command
+    ):
+        raise BundleError(
+            "program-command",
+            f"The command is longer than {LONGEST_COMMAND} characters, or holds some that no "
+            "program can be given; write one plain line.",
+        )
     for variable, path in _legacy_variables(kind):
         command = command.replace(variable, path)
     try:

@@ -8,7 +8,7 @@ from mimicry.codabench.reading.section import Section
 
 STAND_IN = datetime(2000, 1, 1, tzinfo=UTC)
 
-_EXAMPLE = '"2026-11-01 00:00:00"'
+_FORM = '"YYYY-MM-DD HH:MM:SS"'
 _DATE = re.compile(
     r"(\d{4}-\d{2}-\d{2}(?:[ T]\d{2}:\d{2}(?::\d{2}(?:\.\d{1,6})?)?)?)(.*)", re.DOTALL
 )
@@ -26,7 +26,7 @@ def read_moment(section: Section, key: str) -> datetime:
     """
     value = section.require(
         key,
-        f"{key}: {_EXAMPLE}",
+        f"{key}: {_FORM}",
         f"\"{UNPACK_LOG} '<' not supported between instances of 'NoneType' and "
         "'datetime.datetime'\"",
     )
@@ -42,7 +42,7 @@ def read_moment(section: Section, key: str) -> datetime:
             "date-type",
             f"{shown(value)} is no date that the platform reads",
             f'"{UNPACK_LOG} Parser must be a string ..."',
-            f"write it quoted and in UTC, `{key}: {_EXAMPLE}`",
+            f"write it quoted and in UTC, in the form `{key}: {_FORM}`",
         )
         return STAND_IN
     return _quoted(section, key, value.strip())
@@ -52,7 +52,8 @@ def _unquoted(section: Section, key: str, value: datetime) -> datetime:
     midnight = datetime(value.year, value.month, value.day, tzinfo=UTC)
     if value.tzinfo is None and value.replace(tzinfo=UTC) == midnight:
         return midnight
-    clock = value.replace(tzinfo=None, microsecond=0)
+    zoned = value if value.tzinfo is None else value.astimezone(UTC)
+    clock = zoned.replace(tzinfo=None, microsecond=0)
     section.fault(
         key,
         "date-unquoted",
@@ -63,8 +64,18 @@ def _unquoted(section: Section, key: str, value: datetime) -> datetime:
     return STAND_IN
 
 
+def _in_utc(key: str, text: str, otherwise: str) -> str:
+    """Return the edit for a time with an offset; what a zone's letters mean is not guessed."""
+    try:
+        moment = datetime.fromisoformat(text.replace(" +", "+").replace(" -", "-"))
+    except ValueError:
+        return otherwise
+    clock = moment.astimezone(UTC).replace(tzinfo=None)
+    return f'write it quoted and in UTC, `{key}: "{clock}"`'
+
+
 def _quoted(section: Section, key: str, text: str) -> datetime:
-    wanted = f"write it quoted and in UTC, `{key}: {_EXAMPLE}`"
+    wanted = f"write it quoted and in UTC, in the form `{key}: {_FORM}`"
     match = _DATE.fullmatch(text)
     if match is None:
         _refuse_guess(section, key, text, wanted)
@@ -89,7 +100,7 @@ def _quoted(section: Section, key: str, text: str) -> datetime:
             f"{shown(text)} is no date in UTC, and its offset would be dropped",
             f"Keeps the clock time, {moment:%Y-%m-%d %H:%M:%S}, as UTC and drops the offset in "
             "silence.",
-            wanted,
+            _in_utc(key, text, wanted),
         )
     else:
         _refuse_guess(section, key, text, wanted)
@@ -105,7 +116,7 @@ def _refuse_guess(section: Section, key: str, text: str, wanted: str) -> None:
         if 1 <= month <= 12 and 1 <= day <= 31:
             order = "month-day-year" if first <= 12 else "day-month-year"
             platform = f"Reads it as {order}, {year:04}-{month:02}-{day:02}, in silence."
-            wanted = wanted.replace(_EXAMPLE, f'"{year:04}-{month:02}-{day:02} 00:00:00"')
+            wanted = wanted.replace(_FORM, f'"{year:04}-{month:02}-{day:02} 00:00:00"')
             wanted += ", if that is the day you mean"
     section.fault(
         key,

@@ -6,7 +6,7 @@ from pathlib import Path
 import yaml
 
 from mimicry.codabench.reading.document import UNPACK_LOG, Document
-from mimicry.codabench.safe_yaml import LARGEST_MERGE, merged_size
+from mimicry.codabench.safe_yaml import LARGEST_MERGE, merged_size, refuse_long_numbers
 from mimicry.errors import one_line
 
 # Reading YAML is slow: this much takes seconds.
@@ -76,14 +76,12 @@ def parse_document(raw: bytes, name: str) -> Document:
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         problem = getattr(error, "problem", None) or one_line(str(error), 200)
-        tab = " (a tab)" if "\\t" in problem else ""
         document.fault(
             (),
             "yaml-syntax",
             f"this is not valid YAML: {problem}",
             f'"{UNPACK_LOG} ..." with the same message and line.',
-            f"check the indentation{tab} (spaces, no tabs) and the quotes of that line and of the "
-            "one before",
+            _syntax_edit(problem),
             line=mark.line + 1 if mark is not None else 0,
         )
     except (ValueError, TypeError, LookupError, ArithmeticError, RecursionError) as error:
@@ -97,6 +95,14 @@ def parse_document(raw: bytes, name: str) -> Document:
             line=0,
         )
     return document
+
+
+def _syntax_edit(problem: str) -> str:
+    if "mapping values" in problem:
+        return 'put a value that holds a colon in quotes, as in `title: "Hybrids: 2027"`'
+    if "\\t" in problem:
+        return "indent that line with spaces; YAML takes no tab there"
+    return "check the indentation and the quotes of that line and of the one before"
 
 
 def _parse(text: str, document: Document) -> Document:
@@ -123,6 +129,7 @@ def _parse(text: str, document: Document) -> Document:
                 line=0,
             )
             return document
+        refuse_long_numbers(node)
         read = Document(document.name, loader.construct_document(node), node)
         for key in _duplicates(node):
             read.fault(
