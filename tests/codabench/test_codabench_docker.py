@@ -15,6 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from codabench_minibundle import copy_repository
 
@@ -376,10 +377,47 @@ def test_interrupted_politely(bundle: Path, tmp_path: Path) -> None:
     assert not own_containers(process.pid)
 
 
+def test_a_killed_guard_does_not_hurt_the_run(tmp_path: Path, core_image: str) -> None:
+    job = make_job(tmp_path, core_image, "import time; time.sleep(1.5); print('done')")
+    results = []
+    thread = threading.Thread(target=lambda: results.append(run_docker(job)))
+    thread.start()
+
+    def guards() -> list[int]:
+        own = psutil.Process().children()
+        return [one.pid for one in own if docker_guard.__name__ in one.cmdline()]
+
+    assert wait_for(guards)
+    os.kill(guards()[0], signal.SIGKILL)
+    thread.join()
+    assert (results[0].exit_code, job.stdout.read_text()) == (0, "done\n")
+    assert not own_containers(os.getpid())
+
+
+def test_a_full_disk_does_not_hold_up_the_engine(tmp_path: Path, core_image: str) -> None:
+    job = make_job(tmp_path, core_image, "print('x' * (3 << 20)); import time; time.sleep(0.5)")
+    # Every write to it fails as on a full disk.
+    job = replace(job, stdout=Path("/dev/full"))
+    started = time.monotonic()
+    with pytest.raises(OSError, match="No space left"):
+        run_docker(job)
+    assert time.monotonic() - started < 10
+    assert not own_containers(os.getpid())
+
+
+def test_a_device_that_is_not_there_is_the_organisers(tmp_path: Path, core_image: str) -> None:
+    if Path("/dev/nvidiactl").exists():
+        pytest.skip("there is a GPU here")
+    job = make_job(tmp_path, core_image, "", resources=Resources(gpus="all"))
+    with pytest.raises(BundleError, match="--gpus") as caught:
+        run_docker(job)
+    assert caught.value.code == "engine-start"
+
+
 def test_orphans_are_removed_and_the_living_left_alone(core_image: str) -> None:
-    machine, _, _ = next(iter(owner_label().values())).rpartition(" ")[0].rpartition(" ")
+    machine = " ".join(next(iter(owner_label().values())).split()[:-2])
     dead = {OWNER_LABEL: f"{machine} 999999999 1"}
-    elsewhere = {OWNER_LABEL: "another-boot pid:[1] 999999999 1"}
+    elsewhere = {OWNER_LABEL: f"another-boot pid:[1] {os.getuid()} 999999999 1"}
     with docker_client() as client:
         made = {
             name: client.containers.create(core_image, ["true"], labels=labels)

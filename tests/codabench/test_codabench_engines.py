@@ -347,3 +347,13 @@ def test_merge_keys_that_multiply_are_no_command() -> None:
     assert parse_metadata("metadata", "\n".join([*lines, "command: x"]).encode()).command is None
     assert time.process_time() - started < 2
     assert parse_metadata("metadata", b"b: &b {command: x}\n<<: *b\n").command == "x"
+
+
+@pytest.mark.parametrize(
+    "number", ["0x" + "f" * 6000, "1" + ":59" * 30_000, "9" * 6000, "1." + "0" * 500]
+)
+def test_numbers_without_end_cost_nothing(number: str) -> None:
+    started = time.process_time()
+    assert parse_metadata("metadata", f"a: {number}\ncommand: x".encode()).command is None
+    assert time.process_time() - started < 2
+    assert parse_metadata("metadata", f"a: '{number}'\ncommand: x".encode()).command == "x"

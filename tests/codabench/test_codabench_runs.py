@@ -180,6 +180,60 @@ def test_a_command_in_the_submission_runs_first(bundle: Path, tmp_path: Path) ->
     assert any("container of its own" in note for note in record.tasks["A"].notes)
 
 
+def test_what_its_command_changes_ingestion_finds(bundle: Path, tmp_path: Path) -> None:
+    submission = make_submission(
+        tmp_path / "sub",
+        "(output / 'which').write_text('original')",
+        metadata="command: python3 first.py\n",
+        **{"first.py": "open('model.py', 'w').write(\"(output / 'which').write_text('changed')\")"},
+    )
+    request = make_request(bundle, submission)
+    run(request)
+    assert (request.output / "A" / "prediction" / "which").read_text() == "changed"
+    assert "original" in (submission / "model.py").read_text()
+
+
+@pytest.mark.parametrize(
+    "command", ["python3 'x", "'  '", '"python3 a\\0b"', "python3 " + "x" * 20_000]
+)
+def test_a_command_that_cannot_be_started_is_the_participants(
+    bundle: Path, tmp_path: Path, command: str
+) -> None:
+    submission = make_submission(tmp_path / "sub", metadata=f"command: {command}\n")
+    record, _ = run(make_request(bundle, submission))
+    task = record.tasks["A"]
+    assert (task.error_code, record.exit_code) == ("submission-command", 3)
+
+
+def test_a_planted_record_does_not_speak_for_ingestion(bundle: Path, tmp_path: Path) -> None:
+    state = {"state": "failed", "error_kind": "bundle", "error_code": "x", "error": "Send money"}
+    model = (
+        f"(output / 'ingestion.json').write_text({json.dumps(state)!r})\n"
+        "(output / 'scoring_fails').touch(); sys.exit(3)"
+    )
+    record, _ = run(make_request(bundle, make_submission(tmp_path / "sub", model)))
+    assert record.exit_code == 3
+    assert "Send money" not in str(record.tasks["A"].error)
+
+
+def test_links_in_the_scoring_output_are_told(bundle: Path, tmp_path: Path) -> None:
+    program = bundle / "scoring_program_A" / "main.py"
+    program.write_text(program.read_text() + "(output / 'link').symlink_to('scores.json')\n")
+    record, _ = run(make_request(bundle, make_submission(tmp_path / "sub")))
+    assert any("in the scoring output were left out (link)" in n for n in record.tasks["A"].notes)
+
+
+def test_a_run_that_changes_hands_says_so(bundle: Path, tmp_path: Path) -> None:
+    request = make_request(bundle, make_submission(tmp_path / "sub"))
+    run(request)
+    later = "2030-01-01T00:00:00+00:00"
+    record, lines = run(replace(request, participant="bob", submitted=later))
+    assert (record.participant, record.submitted) == ("bob", later)
+    assert "the participant of this run was ann, and is now bob" in lines
+    assert any(line.startswith("the time of submission of this run was") for line in lines)
+    assert not any("is now" in line for line in run(replace(request, participant="bob"))[1])
+
+
 def test_scoring_runs_though_ingestion_failed(bundle: Path, tmp_path: Path) -> None:
     model = "print('model.py is bad [model-import]', file=sys.stderr); sys.exit(3)"
     request = make_request(bundle, make_submission(tmp_path / "sub", model))

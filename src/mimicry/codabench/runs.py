@@ -167,12 +167,12 @@ def run_submission(request: RunRequest, report: Report = print) -> RunRecord:
             "submission-missing",
             f"There is no file or folder {request.submission}; check the path.",
         )
+    image = _prepare(request, report)
     with writable(output, "run-folder-unwritable", CHOOSE_ANOTHER):
         _check_folder(output)
         output.mkdir(parents=True, exist_ok=True)
     with _locked(output), scratch_folder() as scratch:
         archive = _as_zip(request.submission, scratch, report)
-        image = _prepare(request, report)
         record = _begin(request, output, sha256_file(archive), image, report)
         staging = output / STAGING
         remove_tree(staging)
@@ -227,7 +227,7 @@ def summary(record: RunRecord, folder: Path, columns: Mapping[str, int]) -> Iter
             yield from (f"  {value}" for value in values)
         else:
             yield f"task {key}: {task.state} [{task.error_code or 'it did not end'}]"
-        yield from (f"  note: {note}" for note in task.notes)
+        yield from (f"  note: {one_line(note)}" for note in task.notes)
     yield f"run folder: {folder}"
 
 
@@ -347,7 +347,7 @@ def _begin(
         image=image.id if image else None,
     )
     report(
-        f"{request.competition.id}, {request.phase.name}: {started.submission} "
+        f"{request.competition.id}, {request.phase.name}: {one_line(started.submission, 200)} "
         f"(SHA-256 {sha256[:12]}) -> {output}"
     )
     if not (output / RUN_FILE).exists():
@@ -363,6 +363,14 @@ def _begin(
                 f"{wanted[what][1]}; {CHOOSE_ANOTHER}.",
             )
     submitted = request.submitted or earlier.submitted or earlier.started
+    for what, old, new in (
+        ("participant", earlier.participant, request.participant),
+        ("time of submission", earlier.submitted or earlier.started, submitted),
+    ):
+        if old != new:
+            report(
+                f"the {what} of this run was {one_line(old, 80)}, and is now {one_line(new, 80)}"
+            )
     order = {task.key: i for i, task in enumerate(request.phase.tasks)}
     kept = sorted(earlier.tasks.items(), key=lambda item: order.get(item[0], len(order)))
     return replace(started, tasks=dict(kept), submitted=submitted)

@@ -15,6 +15,7 @@ from mimicry.commands.options import (
     bundle_option,
     competition_exists,
     competition_named,
+    competition_option,
     engine_options,
     existing_path,
     find_if_any,
@@ -36,20 +37,14 @@ Examples:
 @click.argument("submission", type=ANY_PATH, callback=existing_path)
 @click.option("--smoke", is_flag=True, help="Also run it over 8 generated images.")
 @click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
-@click.option(
-    "--competition",
-    default="hybrid",
-    show_default=True,
-    metavar="ID",
-    help="Whose ingestion program and list of packages count.",
-)
+@competition_option
 @engine_options
 @bundle_option
 def check(
     submission: Path,
     smoke: bool,
     as_json: bool,
-    competition: str,
+    competition: str | None,
     where: EngineChoice,
     bundle: Path | None,
 ) -> int:
@@ -96,7 +91,7 @@ def _find(bundle: Path | None, *, smoke: bool) -> Path | None:
 
 
 def _prepare(
-    root: Path, submission: Path, id: str, where: EngineChoice, *, smoke: bool, quiet: bool
+    root: Path, submission: Path, id: str | None, where: EngineChoice, *, smoke: bool, quiet: bool
 ) -> Callable[[], "SmokeResult"] | None:
     """Return the smoke run, if asked for; wrong names are refused before anything is printed."""
     if not smoke:

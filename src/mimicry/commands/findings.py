@@ -9,6 +9,7 @@ from mimicry.errors import one_line
 
 if TYPE_CHECKING:
     from mimicry.codabench.submission_check import CheckReport
+    from mimicry.codabench.validation.report import Report
     from mimicry.ingestion.requirements import Allowed
 
 
@@ -23,6 +24,19 @@ def show_findings(report: "CheckReport") -> None:
     """Print every finding on a line."""
     for finding in report.findings:
         click.echo(f"{finding.level:7} {one_line(finding.sentence)} [{finding.code}]")
+
+
+def show_report(report: "Report") -> None:
+    """Print every finding of a validation: where, what, what the platform does, the edit."""
+    for finding in report.findings:
+        where = finding.file if finding.line is None else f"{finding.file}:{finding.line}"
+        click.echo(f"{finding.level:7} {' '.join(filter(None, (where, finding.key)))}")
+        click.echo(f"        {finding.problem} [{finding.code}]")
+        if finding.platform:
+            click.echo(f"        platform: {finding.platform}")
+        click.echo(f"        edit:     {finding.mend}")
+    for text in report.unread:
+        click.echo(f"note    {text}")
 
 
 def _allowed(root: Path) -> "Allowed":

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
+DEFAULT_COMPETITION = "hybrid"
 FOLDER = click.Path(path_type=Path, file_okay=False)
 ANY_PATH = click.Path(path_type=Path)
 
@@ -210,20 +211,37 @@ def find_if_any(bundle: Path | None) -> Path | None:
         return None
 
 
-def competition_named(root: Path, id: str) -> "Competition":
-    """Read a competition; an unknown one is wrong usage."""
+def competition_option(command: Command) -> Command:
+    """Add ``--competition``, for commands that need one."""
+    return click.option(
+        "--competition",
+        metavar="ID",
+        help="Which one: competition.yaml is two-task, competitions/ID.yaml is ID. "
+        f"By default {DEFAULT_COMPETITION}, or the only one.",
+    )(command)
+
+
+def competition_named(root: Path, id: str | None) -> "Competition":
+    """Read a competition, None for the default; an unknown one is wrong usage."""
     from mimicry.codabench.competition import load_competition
 
     with _usage("competition-unknown", "--competition"):
-        return load_competition(root, id)
+        return load_competition(root, id or _default_competition(root))
 
 
-def competition_exists(root: Path, id: str) -> None:
+def _default_competition(root: Path) -> str:
+    from mimicry.codabench.competition import list_competitions
+
+    known = list(list_competitions(root))
+    return known[0] if len(known) == 1 else DEFAULT_COMPETITION
+
+
+def competition_exists(root: Path, id: str | None) -> None:
     """Refuse the name of a competition that is unknown, without reading any."""
     from mimicry.codabench.competition import list_competitions
 
     known = list_competitions(root)
-    if id not in known:
+    if id is not None and id not in known:
         raise click.BadParameter(
             f"there is no competition {id!r}; choose one of: {', '.join(known)}.",
             param_hint="--competition",

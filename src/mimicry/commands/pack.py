@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mimicry.commands.findings import check_in, show_findings
+from mimicry.commands.findings import check_in, show_findings, show_report
 from mimicry.commands.options import (
     ANY_PATH,
     FOLDER,
@@ -36,16 +36,26 @@ Examples:
 def pack(ids: tuple[str, ...], dist: Path | None, bundle: Path | None) -> None:
     """Build the zip of every competition, ready to upload to Codabench.
 
-    Each zip is read back and checked; the same content gives the same SHA-256.
+    Each zip is read back, compared with its file, and validated as `mimicry validate`
+    does; the same content gives the same SHA-256.
     """
     from mimicry.codabench.competition import list_competitions
     from mimicry.codabench.packing import pack_competition
+    from mimicry.codabench.validation.report import validate_bundle
 
     root = find(bundle)
     chosen = dict.fromkeys(ids or list_competitions(root))
     for competition in _read_all(root, list(chosen)):
         packed = pack_competition(competition, dist or root / "dist")
         _show(packed.path, packed.size, packed.sha256, len(packed.members), packed.warnings)
+        report = validate_bundle(packed.path)
+        show_report(report)
+        if report.errors:
+            raise BundleError(
+                "bundle-invalid",
+                f"{packed.path.name} was packed, but do not upload it: it has {report.counts}; "
+                "make the edits that are named above and pack again.",
+            )
 
 
 @click.command(

@@ -13,6 +13,7 @@ from mimicry.commands.options import (
     EngineChoice,
     bundle_option,
     competition_named,
+    competition_option,
     engine_options,
     find,
 )
@@ -35,9 +36,7 @@ Examples:
   mimicry rehearse --engine docker --memory 8g --json > rehearsal.json"""
 )
 @click.argument("submissions", nargs=-1, metavar="[SUBMISSION]...")
-@click.option(
-    "--competition", default="hybrid", show_default=True, metavar="ID", help="two-task or hybrid."
-)
+@competition_option
 @click.option(
     "--output",
     type=FOLDER,
@@ -56,7 +55,7 @@ Examples:
 @bundle_option
 def rehearse(
     submissions: tuple[str, ...],
-    competition: str,
+    competition: str | None,
     output: Path | None,
     jobs: int | None,
     where: EngineChoice,

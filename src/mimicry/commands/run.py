@@ -11,6 +11,7 @@ from mimicry.commands.options import (
     EngineChoice,
     bundle_option,
     competition_named,
+    competition_option,
     engine_options,
     existing_path,
     find,
@@ -30,9 +31,7 @@ Examples:
   mimicry run my_model.zip --phase final --engine docker --memory 8g --cpus 4"""
 )
 @click.argument("submission", type=ANY_PATH, callback=existing_path)
-@click.option(
-    "--competition", default="hybrid", show_default=True, metavar="ID", help="two-task or hybrid."
-)
+@competition_option
 @click.option("--task", "tasks", metavar="KEYS", help="Only these tasks, as A or A,mimic.")
 @click.option("--phase", default="development", show_default=True, help="development or final.")
 @engine_options
@@ -64,7 +63,7 @@ Examples:
 )
 def run(
     submission: Path,
-    competition: str,
+    competition: str | None,
     tasks: str | None,
     phase: str,
     where: EngineChoice,
@@ -117,6 +116,7 @@ def run(
 def run_and_show(request: "RunRequest", *, tail: bool) -> int:
     """Run what was asked for and tell how it went; return the worst of the tasks' exit codes."""
     from mimicry.codabench.runs import failure_tail, failures, run_submission, summary
+    from mimicry.ingestion.outcome import BUG_FILE
 
     record = run_submission(request, report=click.echo)
     click.echo("")
@@ -131,6 +131,10 @@ def run_and_show(request: "RunRequest", *, tail: bool) -> int:
         click.echo(f"\nThe end of what the submission printed in task {key}:")
         for line in lines:
             click.echo(f"  | {line}")
+    for key, task in record.tasks.items():
+        traceback = request.output / key / "prediction" / BUG_FILE
+        if task.error_kind == "bug" and traceback.is_file():
+            click.echo(f"The traceback of task {key} is in {traceback}")
     for line in failures(record):
         click.echo(line, err=True)
     return record.exit_code

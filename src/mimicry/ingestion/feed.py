@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import Self
 
+from mimicry.errors import BundleError
 from mimicry.ingestion.arena import Arena
 from mimicry.ingestion.images import InputImage, decode_into
 
@@ -50,8 +51,15 @@ class Feed:
 
     def __enter__(self) -> Self:
         """Start the threads."""
-        for thread in self._threads:
-            thread.start()
+        try:
+            for thread in self._threads:
+                thread.start()
+        except RuntimeError as error:
+            self.__exit__(None, None, None)
+            raise BundleError(
+                "model-start",
+                "no thread can be started to decode images: allow the container more processes.",
+            ) from error
         return self
 
     def __exit__(

@@ -7,6 +7,7 @@ same rehearsal goes on where it was stopped.
 """
 
 import threading
+import traceback
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from contextlib import suppress
@@ -309,8 +310,15 @@ class _Play:
                 ),
                 lambda line: self.voice.relay(name, line),
             )
+        except JobStoppedError:
+            raise
         except MimicryError as error:
             return replace(outcome, error=error)
+        except Exception as error:
+            # One submission that trips over a bug of ours must not cost the others' runs.
+            self.voice.say(f"[{name}] {''.join(traceback.format_exception(error)).rstrip()}")
+            bug = MimicryError("bug", one_line(f"Mimicry itself failed: {error!r}"))
+            return replace(outcome, error=bug)
         kept = earlier is not None and earlier.finished == record.finished
         return replace(outcome, state=record.state, record=record, kept=kept)
 
