@@ -61,7 +61,9 @@ Examples:
   mimicry check my_model/ --smoke                      participants
   mimicry run my_model/ --competition hybrid
   mimicry pack-submission my_model/
-  mimicry pack                                         organisers
+  mimicry validate                                     organisers
+  mimicry rehearse
+  mimicry pack
 \n
 Exit codes: 0 done, 1 a bug of this program, 2 wrong usage, 3 the submission must be
 mended, 4 the bundle, its data or this machine must be mended.""",

@@ -20,7 +20,7 @@ DOCUMENT: dict[str, Any] = {
     "terms": "pages/terms.md",
     "docker_image": "registry.example/core:1.2.3",
     "registration_auto_approve": True,
-    "enable_detailed_results": True,
+    "enable_detailed_results": False,
     "competition_type": "competition",
     "contact_email": "organiser@example.org",
     "pages": [

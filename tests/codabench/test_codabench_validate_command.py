@@ -112,7 +112,7 @@ def test_the_nearest_bundle_and_one_competition(
 def test_help_shows_examples(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["validate", "--help"]) == 0
     shown = capsys.readouterr().out
-    assert "mimicry validate dist/mimicry-hybrid.zip" in shown and "--strict" in shown
+    assert "mimicry validate dist/mimicry-" in shown and "--strict" in shown
 
 
 def test_names_cannot_write_to_the_terminal(
@@ -129,6 +129,13 @@ def test_names_cannot_write_to_the_terminal(
 @pytest.fixture(scope="module")
 def own_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = copy_repository(tmp_path_factory.mktemp("own") / "bundle")
+    # Answers of their own for Final, as real data have them.
+    for path in (root / "reference_data").glob("test*.zip"):
+        with zipfile.ZipFile(path) as archive:
+            ((name, (header, *rows)),) = (
+                (name, archive.read(name).splitlines()) for name in archive.namelist()
+            )
+        path.write_bytes(zip_bytes({name: b"\n".join([header, *reversed(rows)])}))
     for id in ("two-task", "hybrid"):
         pack_competition(load_competition(root, id), root / "dist")
     return root

@@ -1,7 +1,9 @@
 """Every rule about the files of a bundle: planted once, found in a folder and in a zip."""
 
+import gzip
 import io
 import json
+import random
 import struct
 import time
 import zipfile
@@ -139,6 +141,81 @@ AS_COLUMNS = json.dumps(
     dict(zip("abc", map(list, zip(*(r.split(",") for r in ROWS), strict=True)), strict=True))
 )
 
+NAMES = names_of("val")
+HYBRID = [row.split(",")[1] == "1" for row in ROWS]
+STEMS = [name.removesuffix(".png") for name in NAMES]
+
+
+def beside(line: str, words: tuple[object, object] = (0, 1), header: str = "") -> bytes:
+    """Return a line for each image, with its name, its stem and a word for its label."""
+    lines = [
+        line.format(name=name, stem=stem, label=words[hybrid])
+        for name, stem, hybrid in zip(NAMES, STEMS, HYBRID, strict=True)
+    ]
+    return "\n".join([header, *lines] if header else lines).encode()
+
+
+def as_dict(label: Callable[[bool], object] = int) -> str:
+    return repr({name: label(hybrid) for name, hybrid in zip(NAMES, HYBRID, strict=True)})
+
+
+HYBRIDS = [name for name, hybrid in zip(NAMES, HYBRID, strict=True) if hybrid]
+SORTED = {f"{('no', 'yes')[h]}/{n}": IMAGES[n] for n, h in zip(NAMES, HYBRID, strict=True)}
+PREFIXED = {f"{('n', 'h')[h]}_{n}": IMAGES[n] for n, h in zip(NAMES, HYBRID, strict=True)}
+NOTEBOOK = json.dumps(
+    {"cells": [{"source": [f"{row.rpartition(',')[0]}\n" for row in ROWS], "cell_type": "raw"}]}
+)
+
+# Labels of one column alone: how they are written, the change, the file that tells them.
+TELLING: list[tuple[str, Change, str]] = [
+    (name, with_input({file: data}), f"{VAL}:{file}")
+    for name, file, data in (
+        ("numbers", "l.csv", beside("{name},{label}")),
+        ("with a header", "l.csv", beside("{name},{label}", header="image,y")),
+        ("stems", "l.csv", beside("{stem},{label}")),
+        ("folders", "l.txt", beside("images/{name} {label}")),
+        ("capitals", "l.txt", beside("{name}\t{label}").upper()),
+        ("truth", "l.csv", beside("{name};{label}", (False, True))),
+        ("floats", "l.csv", beside("{label},{name}", ("0.0", "1.0"))),
+        ("words", "l.csv", beside("{label},{name}", ("pure", "hybrid"))),
+        ("codes", "l.csv", beside("{name},7,{label},x", ("q", "zz"))),
+        ("yaml", "l.yaml", beside("{name}: {label}")),
+        ("mapping", "l.json", json.dumps(json.loads(as_dict().replace("'", '"'))).encode()),
+        ("swapped", "l.csv", beside("{name},{label}", (1, 0))),
+        ("ten of them", "l.csv", b"\n".join(beside("{name},{label}").split(b"\n")[:10])),
+        ("packed", "l.csv.gz", gzip.compress(beside("{name},{label}"))),
+        ("hybrids", "h.txt", "\n".join(HYBRIDS).encode()),
+        ("two lists", "h.json", json.dumps({"a": HYBRIDS, "b": NAMES}).encode()),
+        (
+            "columns",
+            "c.json",
+            json.dumps({"file": NAMES, "value": [int(h) for h in HYBRID]}).encode(),
+        ),
+        ("group", "g.csv", b"\n".join(r.encode()[:-7] + r[-5:].encode() for r in ROWS)),
+    )
+]
+TELLING += [
+    (
+        "literal",
+        write(f"{INGESTION}/ingestion.py", f"X = {as_dict()}\n"),
+        f"{INGESTION}:ingestion.py",
+    ),
+    (
+        "set",
+        write(f"{INGESTION}/ingestion.py", f"X = {set(HYBRIDS)!r}\n"),
+        f"{INGESTION}:ingestion.py",
+    ),
+    ("notebook", write("downloads/kit/a.ipynb", NOTEBOOK), "downloads/kit:a.ipynb"),
+    (
+        "public",
+        phase("public_data", "downloads/p.csv", beside("{name},{label}")),
+        "downloads/p.csv",
+    ),
+    ("page", page(beside("* {name} {label}").decode()), "pages/data.md"),
+    ("sorted into folders", write(VAL, zip_bytes(SORTED)), VAL),
+    ("prefixes", write(VAL, zip_bytes(PREFIXED)), VAL),
+]
+
 # What is planted, the change, code, file, a part of what the platform says or does.
 PLANTED: list[tuple[str, Change, str, str, str]] = [
     # The logo
@@ -241,6 +318,42 @@ PLANTED: list[tuple[str, Change, str, str, str]] = [
         "page-image",
         "pages/data.md",
         "broken",
+    ),
+    *(
+        (f"local {name}", page(line), "page-image", "pages/data.md", "broken image")
+        for name, line in (
+            ("capitals", "<IMG SRC='figures/x.png'>"),
+            ("second line", "<img alt='x'\n  src='figures/x.png'>"),
+            ("video", "<video controls src='x.mp4'></video>"),
+            ("poster", "<video poster='x.png'></video>"),
+            ("style", "<div style=\"background: url('x.png')\">a</div>"),
+            ("by name", "![a][b]\n\n[b]: figures/x.png"),
+            ("by its own name", "![The wing]\n\n[the  wing]: figures/x.png"),
+            ("empty name", "![The wing][]\n\n[the wing]: figures/x.png"),
+        )
+    ),
+    *(
+        (f"script with {text}", write(f"{place}/{file}", f"A = {text!r}\n"), code, where, words)
+        for place, file, text, code, words in (
+            (
+                SCORING,
+                "more.py",
+                "/app/input_data/x.csv",
+                "script-absent-folder",
+                "ingestion alone",
+            ),
+            (SCORING, "more.py", "/app/output/metadata", "output-metadata", "already contains"),
+            (INGESTION, "ingestion.py", "/app/input/ref", "script-absent-folder", "scoring alone"),
+            (INGESTION, "ingestion.py", "/app/output//metadata", "output-metadata", "Bad or empty"),
+        )
+        for where in (f"{place}/{file}",)
+    ),
+    (
+        "two metadata files",
+        write(f"{SCORING}/metadata", "command: python3 other.py\n"),
+        "metadata-twice",
+        f"{SCORING}/metadata",
+        "ignores this file",
     ),
     ("local link", page("[the terms](terms.md)"), "page-link", "pages/data.md", "nowhere"),
     ("defined link", page("[terms]: terms.md"), "page-link", "pages/data.md", "nowhere"),
@@ -791,6 +904,7 @@ WARNINGS = {
     *("page-link", "page-dollars", "data-top-folder", "data-clutter", "data-method", "name-cut"),
     *("folder-at-root", "command-no-script", "command-absent-folder", "script-syntax"),
     *("score-file-name", "score-without-column", "hidden-archive"),
+    *("script-absent-folder", "metadata-twice"),
 }
 
 
@@ -856,7 +970,81 @@ def test_lines_of_other_files(tmp_path: Path, name: str, change: Change, line: i
     assert finding.line == line
 
 
+@pytest.mark.parametrize("zipped", [False, True], ids=["folder", "zip"])
+@pytest.mark.parametrize(("change", "file"), [t[1:] for t in TELLING], ids=[t[0] for t in TELLING])
+def test_one_column_of_labels_is_found(
+    tmp_path: Path, change: Change, file: str, zipped: bool
+) -> None:
+    bundle = Bundle()
+    change(bundle)
+    report = validated(bundle, tmp_path, zipped=zipped)
+    (finding,) = (f for f in report.findings if f.code != "data-top-folder")
+    assert finding.code == ("leak-paths" if file == VAL else "leak-labels")
+    assert finding.file == file and finding.level == "error"
+    assert "reference_data/val.zip:val.csv" in finding.problem
+
+
+def test_many_dumps_take_no_time(tmp_path: Path) -> None:
+    bundle = Bundle()
+    bundle.files[f"{SCORING}/score.py"] = b"import json\nd={}\n" + b"json.dump(d,f)\n" * 8000
+    start = time.perf_counter()
+    assert validated(bundle, tmp_path, zipped=True).findings == ()
+    assert time.perf_counter() - start < 5
+
+
+CHANCE = random.Random(3)
 GOOD: list[tuple[str, Change]] = [
+    (
+        "scripts that name what is there",
+        several(
+            write(
+                f"{SCORING}/more.py", "A = '/app/input/ref/x.csv', '/app/output/metadata.json'\n"
+            ),
+            write(f"{INGESTION}/ingestion.py", "# not /app/input/ref\nA = '/app/input_data'\n"),
+        ),
+    ),
+    (
+        "the same metadata twice",
+        lambda b: b.files.update({f"{SCORING}/metadata": b.files[f"{SCORING}/metadata.yaml"]}),
+    ),
+    (
+        "a page of results",
+        several(
+            lambda b: b.document.update(enable_detailed_results=True),
+            write(f"{SCORING}/more.py", "A = 'detailed_results.html'\n"),
+        ),
+    ),
+    ("video on the web", page("<video\nsrc='https://example.org/x.mp4'></video>")),
+    ("image by name", page("![a][b]\n\n[b]: https://example.org/x.png")),
+    ("less than", page("If a <b, it is $5\nor $6.")),
+    (
+        "random scores",
+        with_input({"s.csv": "\n".join(f"{n},{CHANCE.random()}" for n in NAMES).encode()}),
+    ),
+    ("constant scores", with_input({"s.csv": beside("{name},0.5", header="filename,score")})),
+    (
+        "random answers",
+        with_input({"s.csv": "\n".join(f"{n},{i // 5 % 2}" for i, n in enumerate(NAMES)).encode()}),
+    ),
+    (
+        "halves",
+        write(VAL, zip_bytes({f"{i // 6}/{n}": IMAGES[n] for i, n in enumerate(NAMES)})),
+    ),
+    ("some names", with_input({"few.txt": "\n".join(NAMES[:6]).encode()})),
+    (
+        "names in code",
+        write(f"{INGESTION}/ingestion.py", f"X = {NAMES!r}\nY = {dict.fromkeys(NAMES, 1)!r}\n"),
+    ),
+    (
+        "sizes and sums",
+        with_input(
+            {
+                "m.csv": "\n".join(
+                    f"{n},{i * 37},{i % 5}" for i, n in enumerate(NAMES[::-1])
+                ).encode()
+            }
+        ),
+    ),
     ("jpeg", write("logo.png", image("JPEG"))),
     ("gif", write("logo.png", image("GIF"))),
     ("webp", write("logo.png", image("WEBP"))),
@@ -1241,7 +1429,9 @@ class TestOthers:
     def test_the_minimal_bundle(self, tmp_path: Path, zipped: bool) -> None:
         report = validated(self.minimal(), tmp_path, zipped=zipped)
         assert report.errors == 0
-        assert {f.code for f in report.findings} == {"folder-at-root", "predictions-open"}
+        assert {f.code for f in report.findings} == {
+            *("folder-at-root", "predictions-open", "no-detailed-results")
+        }
 
     def test_the_layout_of_the_challenge_of_2024(self, tmp_path: Path) -> None:
         bundle = self.minimal()

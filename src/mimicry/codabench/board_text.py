@@ -179,7 +179,8 @@ def _below(board: Board, columns: int) -> list[str]:
         lines.append("No finished run yet: `mimicry run SUBMISSION` makes one.")
     elif hidden:
         lines.append(
-            f"Left out: {hidden} columns that are {NOT_AVAILABLE} under their task "
+            f"Left out: {'one column that is' if hidden == 1 else f'{hidden} columns that are'} "
+            f"{NOT_AVAILABLE} under their task "
             "(--every-column shows them, as the platform does)."
         )
     if board.note and board.rows:

@@ -1,17 +1,27 @@
 """Folders of ours: temporary ones, and those that people name; both may be out of reach."""
 
+import fcntl
+import os
 import tempfile
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from mimicry.errors import BundleError
 from mimicry.files import remove_tree
 
+PREFIX = "mimicry-scratch-"
+# Longer than it takes from making a folder to locking it.
+SETTLED = 60.0
+
 
 @contextmanager
 def scratch_folder() -> Iterator[Path]:
     """Give a new temporary folder, removed afterwards.
+
+    It is locked while it is in use, so that the next call can remove those of
+    processes that were killed.
 
     Raises
     ------
@@ -19,7 +29,10 @@ def scratch_folder() -> Iterator[Path]:
         `temporary-folder` when none can be made.
     """
     try:
-        folder = Path(tempfile.mkdtemp(prefix="mimicry-")).resolve()
+        folder = Path(tempfile.mkdtemp(prefix=PREFIX)).resolve()
+        lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        _remove_abandoned(folder.parent)
     except OSError as error:
         raise BundleError(
             "temporary-folder",
@@ -30,6 +43,22 @@ def scratch_folder() -> Iterator[Path]:
         yield folder
     finally:
         remove_tree(folder)
+        os.close(lock)
+
+
+def _remove_abandoned(parent: Path) -> None:
+    """Remove folders of this user that nobody holds any more."""
+    for folder in parent.glob(f"{PREFIX}*"):
+        with suppress(OSError):
+            found = folder.lstat()
+            if found.st_uid != os.getuid() or time.time() - found.st_mtime < SETTLED:
+                continue
+            descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                remove_tree(folder)
+            finally:
+                os.close(descriptor)
 
 
 @contextmanager

@@ -1,5 +1,7 @@
 """Checks the phases of a competition against each other."""
 
+from collections.abc import Sequence
+
 from mimicry.codabench.model import Phase
 from mimicry.codabench.reading.document import WARNING, shown
 from mimicry.codabench.reading.section import Section
@@ -40,6 +42,45 @@ def check_order(before: tuple[Phase, Section] | None, phase: Phase, section: Sec
             "Takes it, and nothing ever migrates.",
             "remove the line, or give each phase one task",
         )
+
+
+def check_names(sections: Sequence[Section]) -> None:
+    """Warn of phases that have the name of an earlier one."""
+    seen = set[str]()
+    for section in sections:
+        name = section.data.get("name")
+        if not section.sound("name") or not isinstance(name, str):
+            continue
+        if name.strip() in seen:
+            section.warn(
+                "name",
+                "phase-name-twice",
+                f"another phase is called {shown(name)}, too",
+                "Takes both; nobody can tell them apart on the site.",
+                "rename one of them",
+            )
+        seen.add(name.strip())
+
+
+def check_unused(top: Section, sections: Sequence[Section], *, sound: bool) -> None:
+    """Warn of tasks that no phase names, where it is known which they name."""
+    tasks = top.data.get("tasks")
+    if not (sound and sections and top.document.sound(("phases",), depth=2)):
+        return
+    if not isinstance(tasks, list) or not all(section.sound("tasks") for section in sections):
+        return
+    named = [n for section in sections for n in section.data.get("tasks", ())]
+    for number, task in enumerate(tasks):
+        index = task.get("index") if isinstance(task, dict) else None
+        if not any(type(index) is type(other) and index == other for other in named):
+            top.document.fault(
+                ("tasks", number),
+                "task-unused",
+                "no phase names this task",
+                "Stores it with copies of its data, and never runs it.",
+                f"add {shown(index)} to the `tasks` of a phase, or remove the task",
+                level=WARNING,
+            )
 
 
 def _count(section: Section) -> int:

@@ -1,13 +1,15 @@
 """Reads the phases of a competition file."""
 
+import difflib
 from collections.abc import Hashable
+from datetime import datetime
 from pathlib import Path
 
 from mimicry.codabench.model import Phase, Task, slug
 from mimicry.codabench.reading.dates import read_moment
 from mimicry.codabench.reading.document import TOOL, UNPACK_LOG, WARNING, shown
 from mimicry.codabench.reading.known_keys import PHASE_KEYS
-from mimicry.codabench.reading.phase_order import MIGRATE, check_order
+from mimicry.codabench.reading.phase_order import MIGRATE, check_names, check_order, check_unused
 from mimicry.codabench.reading.section import Section, is_uuid
 from mimicry.codabench.reading.tasks import find_task, known_indexes
 
@@ -43,6 +45,8 @@ def read_phases(
     if all(section.sound("index") for _, section in found):
         for number, (phase, section) in enumerate(found):
             check_order(found[number - 1] if number else None, phase, section)
+    check_names([section for _, section in found])
+    check_unused(top, [section for _, section in found], sound=tasks_sound)
     slugs = [phase.slug for phase, section in found if section.sound("name")]
     if "" in slugs or len(set(slugs)) < len(slugs):
         top.fault(
@@ -77,6 +81,8 @@ def _read_phase(
             "Takes it in silence: a phase without time. A plain date is its first midnight.",
             f'write a date after the start, `end: "{start:%Y-%m-%d} 23:59:00"` or later',
         )
+    elif end is not None and section.sound("start", "end"):
+        _check_midnight(section, end)
     name = section.text("name", "Development")
     phase = Phase(
         index=index,
@@ -100,7 +106,7 @@ def _read_phase(
         phase.hide_prediction_output or phase.hide_output
     ):
         section.warn(
-            "name",
+            None,
             "predictions-open",
             "participants can download the prediction output, and with it what their code wrote "
             "there while it saw the input data",
@@ -117,6 +123,20 @@ def _read_phase(
             "`auto_run_submissions: false`",
         )
     return phase
+
+
+def _check_midnight(section: Section, end: datetime) -> None:
+    written = section.data["end"]
+    if isinstance(written, str) and len(written.strip()) > len("2026-02-01"):
+        return
+    section.warn(
+        "end",
+        "end-at-midnight",
+        f"a plain date is the first moment of that day, so {end:%Y-%m-%d} is no part of the phase",
+        f"Ends the phase at {end:%Y-%m-%d} 00:00:00 UTC.",
+        f'write `end: "{end:%Y-%m-%d} 23:59:00"` for the whole day, or '
+        f'"{end:%Y-%m-%d} 00:00:00" if midnight is meant',
+    )
 
 
 def _read_index(section: Section) -> int:
@@ -174,6 +194,10 @@ def _read_quota(section: Section, key: str) -> int | None:
     default = DEFAULT_QUOTAS[key]
     per = "a day and person" if key.endswith("day") else "a person"
     if key not in section.data:
+        unknown = [str(name) for name in section.data if name not in PHASE_KEYS]
+        if difflib.get_close_matches(key, unknown, 1, 0.9):
+            # The misspelt key is a fault of its own, with the right edit.
+            return default
         section.fault(
             None,
             "quota-missing",
@@ -216,10 +240,20 @@ def _read_download(section: Section, key: str, bundle: Path | None) -> Path | No
     return bundle / relative if bundle is not None and section.sound(key) else None
 
 
+def _free_task(top: Section, tasks: dict[Hashable, Task]) -> Hashable:
+    """Return the index of a task that no phase has yet, for an example."""
+    phases = top.data.get("phases")
+    entries = phases if isinstance(phases, list) else []
+    lists = [entry.get("tasks") for entry in entries if isinstance(entry, dict)]
+    taken = [one for numbers in lists if isinstance(numbers, list) for one in numbers]
+    return next((t.index for t in tasks.values() if t.index not in taken), "INDEX")
+
+
 def _phase_tasks(
     top: Section, section: Section, tasks: dict[Hashable, Task], *, comparable: bool
 ) -> tuple[Task, ...]:
-    numbers = section.require("tasks", "tasks: [0]", f"\"{UNPACK_LOG} 'tasks'\"")
+    example = f"tasks: [{_free_task(top, tasks)}]"
+    numbers = section.require("tasks", example, f"\"{UNPACK_LOG} 'tasks'\"")
     if numbers is None:
         return ()
     if not isinstance(numbers, list) or not numbers:
@@ -230,7 +264,7 @@ def _phase_tasks(
             "Takes an empty list, and a phase in which nothing can be run."
             if numbers == []
             else "Fails with an exception.",
-            "write `tasks: [0]`",
+            f"write `tasks: [{_free_task(top, tasks)}]`",
         )
         return ()
     if not comparable:
@@ -260,6 +294,9 @@ def _phase_tasks(
             "Runs it once.",
             "remove one of the two",
             level=TOOL,
+        )
+        section.warn(
+            "tasks", "phase-task-twice", "one task is listed twice", "Runs it once.", "remove one"
         )
     # The platform runs tasks in the order of the top-level list, whatever stands here.
     chosen = [task for task in tasks.values() if any(task is one for one in chosen)]

@@ -13,6 +13,11 @@ from mimicry.codabench.reading.known_keys import (
 from mimicry.codabench.reading.section import NO_DATASET, Section, is_uuid
 
 LONGEST_IMAGE = 128
+MOVING_TAGS = frozenset(
+    {"main", "master", "trunk", "dev", "devel", "develop", "nightly", "edge", "head", "canary"}
+    | {"stable", "current", "rolling", "snapshot", "testing", "staging", "production"}
+)
+LOCAL_HOSTS = frozenset({"localhost", "0.0.0.0", "host.docker.internal"})
 NO_IMAGE = 'Refuses the bundle: "An image for this competition could not be found in the yaml"'
 NO_TERMS = (
     'Refuses the bundle: "A file containing the terms of this competition has not been supplied '
@@ -124,7 +129,30 @@ def _read_image(top: Section) -> str:
             "Pulls the image before every job, so that it changes under running submissions.",
             "add a tag such as `:1.0.0`, or a digest",
         )
+    else:
+        _check_origin(top, image, "" if "@sha256:" in image else tag)
     return image
+
+
+def _check_origin(top: Section, image: str, tag: str) -> None:
+    if tag.lower() in MOVING_TAGS:
+        top.warn(
+            "docker_image",
+            "image-tag-moves",
+            f"the tag {tag!r} names whatever was built last, as a rule",
+            "Pulls the image before every job, so that it changes under running submissions.",
+            "write a tag that stays, such as `:1.0.0`, or a digest",
+        )
+    host = image.partition("/")[0].partition(":")[0].lower()
+    if "/" in image and (host in LOCAL_HOSTS or host.startswith("127.")):
+        top.warn(
+            "docker_image",
+            "image-local",
+            f"the registry {host!r} is the worker's own machine, and not yours",
+            "Unpacks it, and every job ends with "
+            f'"Pull for {image} failed! Check the logs for more information".',
+            "push the image to a registry that the workers reach, and write its name",
+        )
 
 
 def _check_pages(top: Section) -> None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import NamedTuple
 
+from mimicry.codabench.validation.labels import Labels, read_columns
 from mimicry.codabench.validation.source import MIB, Source, SourceError
 
 LARGEST_TABLE = 8 * MIB
@@ -56,6 +57,8 @@ class Answers:
         Bytes that betray a table -> the table, shown.
     damaged : dict
         A data set's path -> its files that cannot be read.
+    labels : Labels
+        The columns of the tables, each by itself.
     """
 
     files: dict[tuple[int, int], str] = field(default_factory=dict)
@@ -63,6 +66,7 @@ class Answers:
     rows: dict[str, Row] = field(default_factory=dict)
     needles: dict[bytes, str] = field(default_factory=dict)
     damaged: dict[str, list[str]] = field(default_factory=dict)
+    labels: Labels = field(default_factory=Labels)
 
     def sizes(self) -> frozenset[int]:
         """Return the sizes of all files."""
@@ -174,9 +178,13 @@ def _flat(item: object, depth: int = 0) -> str:
 
 
 def _learn(answers: Answers, shown: str, name: str, text: str) -> None:
-    lines = [line.strip().rstrip(",") for line in records(name, text)]
+    rows = list(records(name, text))
+    lines = [line.strip().rstrip(",") for line in rows]
     header = lines[0] if lines else ""
     column = _name_column(header)
+    # Records of JSON begin with their item as a rule; tables need their empty cells.
+    table = rows[1:] if column is None and _looks_like_header(lines) else rows
+    answers.labels.learn(read_columns(shown, "\n".join(table), column))
     body = lines[1:] if column is not None or _looks_like_header(lines) else lines
     exact = [line for line in body if _tells_much(line)]
     counts: dict[str, int] = {}

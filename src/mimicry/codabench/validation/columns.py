@@ -7,6 +7,7 @@ dictionary that can be read without running it. About others nothing is said.
 import ast
 import re
 from collections.abc import Iterator
+from itertools import islice
 
 from mimicry.codabench.model import Competition, Leaderboard
 from mimicry.codabench.reading.document import Document
@@ -116,12 +117,13 @@ def written_keys(program: Dataset) -> frozenset[str] | None:
             from mimicry.hybrids.tasks import TASKS
 
             return frozenset(TASKS[task[1]].keys) if task[1] in TASKS else None
-    found = [keys for source in scripts.values() for keys in _dumped(source)]
-    return found[0] if len(found) == 1 else None
+    # Of two it cannot be told which is the score file; looking up their keys would be in vain.
+    found = list(islice((dump for source in scripts.values() for dump in _dumped(source)), 2))
+    return _keys_of(*found[0]) if len(found) == 1 else None
 
 
-def _dumped(source: bytes) -> Iterator[frozenset[str] | None]:
-    """Yield the keys of every dictionary that a script dumps as JSON, None for unclear ones."""
+def _dumped(source: bytes) -> Iterator[tuple[ast.expr, ast.AST]]:
+    """Yield everything that a script dumps as JSON, with the function or module around it."""
     tree = parse_script(source)
     if not isinstance(tree, ast.Module):
         return
@@ -134,7 +136,7 @@ def _dumped(source: bytes) -> Iterator[frozenset[str] | None]:
                 and getattr(node.func.value, "id", None) == "json"
                 and node.args
             ):
-                yield _keys_of(node.args[0], scope)
+                yield node.args[0], scope
 
 
 def _own_nodes(scope: ast.AST) -> Iterator[ast.AST]:

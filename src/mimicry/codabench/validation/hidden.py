@@ -3,6 +3,7 @@
 import zlib
 
 LARGEST_TEXT = 1024 * 1024
+LARGEST_UNPACKED = 8 * 1024 * 1024
 # Behind so many the rest is taken as one.
 MOST_PARTS = 10_000
 
@@ -23,6 +24,14 @@ def hiding_places(data: bytes) -> bytes:
     if data.startswith(b"RIFF") and data[8:12] == b"WEBP":
         return b"\n".join(_webp_parts(data))
     return data
+
+
+def inflated(data: bytes) -> bytes:
+    """Return what a gzip file holds, up to a bound; its bytes where it cannot be unpacked."""
+    try:
+        return zlib.decompressobj(31).decompress(data, LARGEST_UNPACKED)
+    except zlib.error:
+        return data
 
 
 def hidden_archive(data: bytes) -> bool:

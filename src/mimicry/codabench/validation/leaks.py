@@ -19,7 +19,7 @@ from mimicry.codabench.validation.answers import (
 from mimicry.codabench.validation.context import Context
 from mimicry.codabench.validation.data import entries, named_paths
 from mimicry.codabench.validation.finding import ERROR, WARNING, some
-from mimicry.codabench.validation.hidden import hidden_archive, hiding_places
+from mimicry.codabench.validation.hidden import hidden_archive, hiding_places, inflated
 from mimicry.codabench.validation.source import (
     MIB,
     Entry,
@@ -70,8 +70,9 @@ def check_leaks(context: Context, document: Document) -> None:
     """Look for reference data in everything that is not secret, within bounds.
 
     Compared are whole files, by size and checksum; rows of tables, word for word or
-    in another order and notation; the first lines of tables, also in the metadata of
-    images and behind their end. Encoded, encrypted or reworded labels are not found.
+    in another order and notation; each column by itself, in whatever words, beside names
+    or as a list, and in the names of files and folders; the first lines of tables, also in
+    the metadata of images and behind their end. Encoded or encrypted labels are not found.
     """
     named = list(named_paths(context, document))
     references = {n.path: _source(context, n.path) for n in named if n.role == "reference_data"}
@@ -156,6 +157,7 @@ def _look(
             continue
         _look_into(context, answers, place, path, name, data, depth)
     _tell(context, place, path, copies, shared)
+    _look_at_paths(context, answers, place, path, source)
     if damaged:
         _tell_damage(context, path, damaged)
     if unread:
@@ -212,6 +214,8 @@ def _look_into(
             return
         _look(context, answers, place, inner, shown, depth=depth + 1)
         return
+    if data.startswith(b"\x1f\x8b"):
+        data = inflated(data)
     text = as_text(data) if len(data) <= LARGEST_TABLE and not _is_image(data) else None
     if text is not None and not context.text.take(len(data)):
         context.notes.skip(f"{path}: not all texts were compared with the labels row by row")
@@ -270,7 +274,9 @@ def _look_into_text(
                     table = table or row.table
                 break
     telling = agreeing >= FEWEST_ROWS and agreeing >= LEAST_SHARE * mentioned and len(labels) > 1
-    if whole or telling:
+    if not whole and not telling:
+        _look_for_labels(context, answers, place, shown, name, text)
+    else:
         count = max(len(whole), agreeing if telling else 0)
         rows = "a row" if count == 1 else f"{count:,} rows"
         context.notes.add(
@@ -281,4 +287,40 @@ def _look_into_text(
             _SEEN,
             "take the labels out, and make new ones if this has been published",
             line=whole[0] if whole else None,
+        )
+
+
+def _look_for_labels(
+    context: Context, answers: Answers, place: _Place, shown: str, name: str, text: str
+) -> None:
+    # Line breaks and quotes of texts within texts, as notebooks have them.
+    told = answers.labels.told_in(text.replace("\\n", "\n").replace('\\"', '"'))
+    if told is None and text.lstrip()[:1] in {"{", "["}:
+        told = answers.labels.told_in("\n".join(records(name, text)))
+    if told is not None:
+        context.notes.add(
+            ERROR,
+            "leak-labels",
+            shown,
+            f"what stands beside the names, or which names are listed, tells "
+            f"{told.column.title!r} of {told.names:,} names of {told.column.table}, and "
+            f"{place.why}",
+            _SEEN,
+            "take it out, and make new labels if this has been published",
+        )
+
+
+def _look_at_paths(
+    context: Context, answers: Answers, place: _Place, path: str, source: Source
+) -> None:
+    told = answers.labels.told_by_paths(source.entries)
+    if told is not None:
+        context.notes.add(
+            ERROR,
+            "leak-paths",
+            path,
+            f"the folders or names of its files tell {told.column.title!r} of {told.names:,} "
+            f"names of {told.column.table}, and {place.why}",
+            _SEEN,
+            "put all files into one folder, under names that say nothing",
         )

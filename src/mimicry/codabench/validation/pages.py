@@ -11,16 +11,26 @@ from mimicry.codabench.validation.source import MIB, SourceError
 LARGEST_PAGE = 4 * MIB
 # Of a longer page, images and links are looked for in this much.
 LARGEST_PROSE = MIB // 2
+LONGEST_TAG = 1000
 WHERE_IMAGES_MAY_BE = ("https://", "http://", "data:", "//")
 WHERE_LINKS_MAY_LEAD = (*WHERE_IMAGES_MAY_BE, "#", "/", "mailto:", "ftp://")
 
 _IMAGE = re.compile(
-    r"!\[[^\]\n]{0,300}\]\(\s*<?([^)\s>]{1,500})|<img\b[^>]{0,500}?\bsrc\s*=\s*[\"']?([^\"'>\s]{1,500})"
+    r"!\[[^\]\n]{0,300}\]\(\s*<?([^)\s>]{1,500})"
+    r"|<(?:img|video|audio|source|embed|iframe|input|track)\b[^<>]{0,500}?\b(?:src|poster)"
+    r"\s*=\s*[\"']?([^\"'>\s]{1,500})"
+    r"|<[a-z][^<>]{0,500}?\bstyle\s*=[^<>]{0,500}?\burl\(\s*[\"']?([^\"')>\s]{1,500})",
+    re.IGNORECASE,
 )
 _LINK = re.compile(
-    r"(?<!!)\[[^\]\n]{1,300}\]\(\s*<?([^)\s>]{1,500})|<a\b[^>]{0,500}?\bhref\s*=\s*[\"']?([^\"'>\s]{1,500})"
+    r"(?<!!)\[[^\]\n]{1,300}\]\(\s*<?([^)\s>]{1,500})"
+    r"|<a\b[^<>]{0,500}?\bhref\s*=\s*[\"']?([^\"'>\s]{1,500})",
+    re.IGNORECASE,
 )
-_DEFINED = re.compile(r"^ {0,3}\[[^\]\n]{1,300}\]:\s*<?([^\s>]{1,500})")
+_DEFINED = re.compile(r"^ {0,3}\[([^\]\n]{1,300})\]:\s*<?([^\s>]{1,500})")
+# ![words][name], or ![name] alone.
+_BY_NAME = re.compile(r"!\[([^\]\n]{0,300})\](?:\[([^\]\n]{0,300})\]|(?![\[(]))")
+_OPEN_TAG = re.compile(r"<[a-zA-Z][^<>]*$")
 _CODE = re.compile(r"(`+)(?!`).{0,2000}?(?<!`)\1(?!`)")
 _DOLLAR = re.compile(r"(?<!\\)\$")
 # A price begins with a digit, and mathematics has operators.
@@ -102,8 +112,11 @@ def _check_page(
 
 
 def _check_text(context: Context, path: str, text: str) -> None:
-    for number, line in _prose(text):
-        for target in _targets(_IMAGE, line):
+    prose = list(_prose(text))
+    named = {_label(name or words) for _, line in prose for words, name in _BY_NAME.findall(line)}
+    for number, line in _joined(prose):
+        defined = [(_label(name) in named, target) for name, target in _DEFINED.findall(line)]
+        for target in (*_targets(_IMAGE, line), *(to for image, to in defined if image)):
             if not target.lower().startswith(WHERE_IMAGES_MAY_BE):
                 context.notes.add(
                     ERROR,
@@ -114,7 +127,7 @@ def _check_text(context: Context, path: str, text: str) -> None:
                     "put the image on the web and write its https address, or a data: URI",
                     line=number,
                 )
-        for target in (*_targets(_LINK, line), *_DEFINED.findall(line)):
+        for target in (*_targets(_LINK, line), *(to for image, to in defined if not image)):
             if not target.lower().startswith(WHERE_LINKS_MAY_LEAD):
                 context.notes.add(
                     WARNING,
@@ -125,6 +138,7 @@ def _check_text(context: Context, path: str, text: str) -> None:
                     "write a web address",
                     line=number,
                 )
+    for number, line in prose:
         # What stands between two signs; a last one alone is none.
         for inside in _DOLLAR.split(line.replace("$$", ""))[1:-1:2]:
             if inside[:1] in _NO_FORMULA and not _MATHEMATICS.search(inside):
@@ -138,6 +152,27 @@ def _check_text(context: Context, path: str, text: str) -> None:
                     line=number,
                 )
                 break
+
+
+def _label(name: str) -> str:
+    return " ".join(name.split()).casefold()
+
+
+def _joined(lines: list[tuple[int, str]]) -> Iterator[tuple[int, str]]:
+    """Yield lines with their numbers; a tag that goes on in the next lines is put together."""
+    start, begun = 0, ""
+    for number, line in lines:
+        if begun and line.strip() and len(begun) < LONGEST_TAG:
+            line, number = f"{begun} {line}", start
+        elif begun:
+            yield start, begun
+        if _OPEN_TAG.search(line, max(0, len(line) - LONGEST_TAG)):
+            start, begun = number, line
+        else:
+            begun = ""
+            yield number, line
+    if begun:
+        yield start, begun
 
 
 def _targets(pattern: re.Pattern[str], line: str) -> Iterator[str]:

@@ -7,6 +7,7 @@ from mimicry.codabench.reading.document import Document
 from mimicry.codabench.validation.context import Context
 from mimicry.codabench.validation.finding import WARNING
 from mimicry.codabench.validation.source import MIB, SourceError
+from mimicry.errors import one_line
 
 # Some decoders take seconds for a hostile image of this size.
 LARGEST_IMAGE = 8 * MIB
@@ -47,6 +48,12 @@ def check_picture(context: Context, document: Document) -> None:
     _check_bytes(context, document, path, data)
 
 
+def _reason(error: Exception) -> str:
+    """Return a decoder's words, but for those about its own objects."""
+    said = one_line(str(error), 100)
+    return "it cannot be identified" if "BytesIO" in said else said
+
+
 def _check_bytes(context: Context, document: Document, path: str, data: bytes) -> None:
     from PIL import Image
 
@@ -60,7 +67,7 @@ def _check_bytes(context: Context, document: Document, path: str, data: bytes) -
                 image.verify()
     except Exception as error:
         # Decoders raise whatever they like.
-        what = "is an SVG" if b"<svg" in data[:4096].lower() else f"is no image ({error})"
+        what = "is an SVG" if b"<svg" in data[:4096].lower() else f"is no image ({_reason(error)})"
         notes.at(document, _KEYS, "image-invalid", f"{path!r} {what}", _INVALID, _MEND)
         return
     if kind not in FORMATS:

@@ -68,6 +68,7 @@ def _check_program(context: Context, named: Named, kind: Kind, program: Dataset)
             line=_command_line(program, name),
             key="command" if name else "",
         )
+    _check_second_metadata(context, named, program, metadata)
     scripts = dict(read_scripts(program))
     _check_scripts(context, named, names, scripts)
     if kind == "scoring":
@@ -86,6 +87,26 @@ def _read_metadata(program: Dataset, name: str | None) -> Metadata | None:
     if len(data) > LARGEST_METADATA or b"<<" in data:
         return None
     return parse_metadata(name, data)
+
+
+def _check_second_metadata(
+    context: Context, named: Named, program: Dataset, first: Metadata
+) -> None:
+    second = METADATA_NAMES[-1]
+    if first.name == second or second not in program.entries:
+        return
+    other = _read_metadata(program, second)
+    if other is not None and other.command != first.command:
+        context.notes.add(
+            WARNING,
+            "metadata-twice",
+            f"{named.path}/{second}",
+            f"it says another command than {first.name}",
+            f"Reads {first.name} and ignores this file.",
+            f"remove {second}, or {first.name} if this is the command that is meant",
+            line=_command_line(program, second),
+            key="command",
+        )
 
 
 def _command_line(program: Dataset, name: str | None) -> int | None:
