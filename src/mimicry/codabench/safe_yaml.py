@@ -1,5 +1,6 @@
 """YAML from people who may mean harm: parsed safely, and without multiplying."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import yaml
@@ -41,21 +42,11 @@ def refuse_long_numbers(root: yaml.Node) -> None:
     ValueError
         For the first of them, with its line.
     """
-    pending, seen = [root], set[int]()
-    while pending:
-        node = pending.pop()
-        if id(node) in seen:
-            continue
-        seen.add(id(node))
-        if isinstance(node, yaml.ScalarNode):
-            if node.tag in _NUMBERS and len(node.value) > LONGEST_NUMBER:
-                raise ValueError(
-                    f"line {node.start_mark.line + 1}: a number of {len(node.value)} characters"
-                )
-        elif isinstance(node, yaml.MappingNode):
-            pending.extend(part for pair in node.value for part in pair)
-        elif isinstance(node, yaml.SequenceNode):
-            pending.extend(node.value)
+    for node in nodes(root):
+        if node.tag in _NUMBERS and len(node.value) > LONGEST_NUMBER:
+            raise ValueError(
+                f"line {node.start_mark.line + 1}: a number of {len(node.value)} characters"
+            )
 
 
 def merged_size(node: yaml.Node) -> int:
@@ -66,19 +57,26 @@ def merged_size(node: yaml.Node) -> int:
     """
     largest = 0
     known: dict[int, int] = {}
-    pending, seen = [node], set[int]()
-    while pending:
-        here = pending.pop()
-        if id(here) in seen:
-            continue
-        seen.add(id(here))
-        if isinstance(here, yaml.MappingNode):
-            if any(key.tag == _MERGE for key, _ in here.value):
-                largest = max(largest, _pairs(here, known))
-            pending.extend(value for _, value in here.value)
-        elif isinstance(here, yaml.SequenceNode):
-            pending.extend(here.value)
+    for here in nodes(node):
+        merges = isinstance(here, yaml.MappingNode) and any(k.tag == _MERGE for k, _ in here.value)
+        if isinstance(here, yaml.MappingNode) and merges:
+            largest = max(largest, _pairs(here, known))
     return largest
+
+
+def nodes(root: yaml.Node) -> Iterator[yaml.Node]:
+    """Yield every node below `root`, keys too, each once: aliases make a tree a graph."""
+    pending, seen = [root], set[int]()
+    while pending:
+        node = pending.pop()
+        if id(node) in seen:
+            continue
+        seen.add(id(node))
+        yield node
+        if isinstance(node, yaml.MappingNode):
+            pending.extend(part for pair in node.value for part in pair)
+        elif isinstance(node, yaml.SequenceNode):
+            pending.extend(node.value)
 
 
 def _pairs(node: yaml.MappingNode, known: dict[int, int]) -> int:

@@ -6,7 +6,7 @@ from pathlib import Path
 import yaml
 
 from mimicry.codabench.reading.document import UNPACK_LOG, Document
-from mimicry.codabench.safe_yaml import LARGEST_MERGE, merged_size, refuse_long_numbers
+from mimicry.codabench.safe_yaml import LARGEST_MERGE, merged_size, nodes, refuse_long_numbers
 from mimicry.errors import one_line
 
 # Reading YAML is slow: this much takes seconds.
@@ -151,20 +151,11 @@ def _empty() -> yaml.MappingNode:
 
 
 def _duplicates(root: yaml.Node) -> Iterator[yaml.ScalarNode]:
-    pending, seen = [root], set[int]()
-    while pending:
-        node = pending.pop()
-        # Aliases make the tree a graph, perhaps with loops.
-        if id(node) in seen:
-            continue
-        seen.add(id(node))
+    for node in nodes(root):
         if isinstance(node, yaml.MappingNode):
             keys = set()
-            for key, value in node.value:
+            for key, _ in node.value:
                 if isinstance(key, yaml.ScalarNode):
                     if (key.tag, key.value) in keys:
                         yield key
                     keys.add((key.tag, key.value))
-                pending.append(value)
-        elif isinstance(node, yaml.SequenceNode):
-            pending.extend(node.value)
