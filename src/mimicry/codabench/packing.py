@@ -18,6 +18,7 @@ from mimicry.codabench.programs import (
     program_settings,
     stage_program,
 )
+from mimicry.codabench.reading.phases import DEFAULT_QUEUE_CAP
 from mimicry.codabench.scratch import scratch_folder
 from mimicry.codabench.submission_files import submission_members
 from mimicry.codabench.zips import Content, folder_members, write_zip
@@ -33,9 +34,6 @@ __all__ = [
     "program_settings",
     "stage_program",
 ]
-
-DEFAULT_QUEUE_CAP = 600
-"""Seconds that the platform's default queue allows at most."""
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ LARGEST_FILE = 16 * 1024 * 1024
 
 RUNNING, FINISHED, FAILED = "running", "finished", "failed"
 _STATES = (RUNNING, FINISHED, FAILED)
-_EXIT_CODES = {"submission": EXIT_SUBMISSION, "bundle": EXIT_BUNDLE, "bug": EXIT_BUG}
+EXIT_CODES = {"submission": EXIT_SUBMISSION, "bundle": EXIT_BUNDLE, "bug": EXIT_BUG}
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class TaskRecord:
     @property
     def exit_code(self) -> int:
         """0 when finished, else 3, 4 or 1 by whose error it is."""
-        return EXIT_DONE if self.state == FINISHED else _EXIT_CODES[self.error_kind or "bug"]
+        return EXIT_DONE if self.state == FINISHED else EXIT_CODES[self.error_kind or "bug"]
 
 
 @dataclass(frozen=True)
@@ -218,6 +218,6 @@ def _state(value: Any) -> str:
 
 
 def _kind(value: Any) -> str:
-    if value not in _EXIT_CODES:
+    if value not in EXIT_CODES:
         raise ValueError(f"unknown kind of error {value!r}")
     return str(value)

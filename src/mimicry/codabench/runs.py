@@ -1,12 +1,9 @@
 """Runs: one submission through tasks of one phase, in a folder that can be resumed."""
 
-import errno
-import fcntl
-import os
 import re
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -25,7 +22,7 @@ from mimicry.codabench.records import (
     write_run,
 )
 from mimicry.codabench.run_files import check_data_exists, last_lines
-from mimicry.codabench.scratch import scratch_folder, writable
+from mimicry.codabench.scratch import locked, scratch_folder, writable
 from mimicry.codabench.submission_zip import unpack_submission
 from mimicry.codabench.task_plan import TaskPlan
 from mimicry.codabench.worker import run_task, stage_task
@@ -452,18 +449,10 @@ def _check_folder(output: Path) -> None:
 
 @contextmanager
 def _locked(output: Path) -> Iterator[None]:
-    with writable(output, "run-folder-unwritable", CHOOSE_ANOTHER):
-        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
-        descriptor = os.open(output / LOCK_FILE, flags, 0o644)
-    try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            if error.errno not in (errno.EWOULDBLOCK, errno.EACCES):
-                raise
-            raise BundleError(
-                "run-locked", f"Another run is at work in {output}; wait for it or choose another."
-            ) from error
+    busy = BundleError(
+        "run-locked", f"Another run is at work in {output}; wait for it or choose another."
+    )
+    with ExitStack() as held:
+        with writable(output, "run-folder-unwritable", CHOOSE_ANOTHER):
+            held.enter_context(locked(output / LOCK_FILE, busy))
         yield
-    finally:
-        os.close(descriptor)

@@ -1,5 +1,6 @@
 """Folders of ours: temporary ones, and those that people name; both may be out of reach."""
 
+import errno
 import fcntl
 import os
 import tempfile
@@ -59,6 +60,31 @@ def _remove_abandoned(parent: Path) -> None:
                 remove_tree(folder)
             finally:
                 os.close(descriptor)
+
+
+@contextmanager
+def locked(path: Path, busy: BundleError) -> Iterator[None]:
+    """Hold the lock file `path`, made when missing; a link in its place is refused.
+
+    Raises
+    ------
+    BundleError
+        `busy` when another process holds it.
+    OSError
+        When the file cannot be opened.
+    """
+    flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+    descriptor = os.open(path, flags, 0o644)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            if error.errno not in (errno.EWOULDBLOCK, errno.EACCES):
+                raise
+            raise busy from error
+        yield
+    finally:
+        os.close(descriptor)
 
 
 @contextmanager

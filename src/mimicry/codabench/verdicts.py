@@ -6,11 +6,11 @@ from pathlib import Path
 
 from mimicry.codabench import task_plan
 from mimicry.codabench.engines import JobResult
+from mimicry.codabench.records import EXIT_CODES
 from mimicry.codabench.run_files import last_lines, read_ingestion_state
 from mimicry.codabench.task_plan import TaskPlan
-from mimicry.errors import EXIT_BUG, EXIT_BUNDLE, EXIT_SUBMISSION, one_line
+from mimicry.errors import one_line
 
-_EXIT_CODES = {"submission": EXIT_SUBMISSION, "bundle": EXIT_BUNDLE, "bug": EXIT_BUG}
 _CODE = re.compile(r"^(?P<sentence>.*) \[(?P<code>[a-z0-9-]{1,60})\]$")
 
 
@@ -30,7 +30,7 @@ def ingestion_problem(plan: TaskPlan, folder: Path, result: JobResult | None) ->
     state = read_ingestion_state(folder / "prediction")
     kind, code = str(state.get("error_kind")), str(state.get("error_code"))
     # The program's exit code vouches for the file; without it, anybody may have written it.
-    if state.get("state") == "failed" and _EXIT_CODES.get(kind) == result.exit_code:
+    if state.get("state") == "failed" and EXIT_CODES.get(kind) == result.exit_code:
         return Problem(
             one_line(str(state.get("error"))),
             code if re.fullmatch(r"[a-z0-9-]{1,60}", code) else "ingestion-failed",

@@ -107,11 +107,6 @@ def engine_options(command: Command) -> Command:
     return wrapped  # type: ignore[return-value]
 
 
-def engine_option(command: Command) -> Command:
-    """Add ``--engine`` alone; the name is checked when the engine is chosen."""
-    return _ENGINE_OPTION(command)
-
-
 def read_memory(
     context: click.Context, parameter: click.Parameter, value: str | None
 ) -> int | None:
@@ -154,17 +149,15 @@ def read_moment(
 # Docker gives a container no less.
 LEAST_MEMORY = 6 * 2**20
 
-_ENGINE_OPTION = click.option(
-    "--engine",
-    default="auto",
-    show_default=True,
-    metavar="NAME",
-    help="Where the code runs: docker (the competition's image), bubblewrap (walled off), "
-    "subprocess (not), or auto, the first of these that works here.",
-)
-
 _ENGINE_OPTIONS = (
-    _ENGINE_OPTION,
+    click.option(
+        "--engine",
+        default="auto",
+        show_default=True,
+        metavar="NAME",
+        help="Where the code runs: docker (the competition's image), bubblewrap (walled off), "
+        "subprocess (not), or auto, the first of these that works here.",
+    ),
     click.option("--network", is_flag=True, help="docker: with a network, as on a default worker."),
     click.option(
         "--memory", metavar="SIZE", callback=read_memory, help="docker: at most this, as 4g."

@@ -1,17 +1,14 @@
 """The folder of a rehearsal: one at a time, resumable, and packed submissions in it."""
 
-import errno
-import fcntl
 import json
-import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from mimicry.codabench.board import REHEARSAL_FILE
 from mimicry.codabench.competition import Competition
 from mimicry.codabench.packing import pack_submission
-from mimicry.codabench.scratch import writable
+from mimicry.codabench.scratch import locked, writable
 from mimicry.codabench.zips import folder_members, write_zip
 from mimicry.errors import BundleError, SubmissionError, one_line
 from mimicry.hybrids.tables import read_regular_file
@@ -34,24 +31,15 @@ def rehearsal_folder(output: Path, competition: str) -> Iterator[None]:
         `rehearsal-folder` when it is something else, `rehearsal-locked` when another
         rehearsal is at work in it, `run-folder-unwritable`.
     """
-    with writable(output, "run-folder-unwritable", REMEDY):
-        _check(output, competition)
-        output.mkdir(parents=True, exist_ok=True)
-        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
-        descriptor = os.open(output / LOCK_FILE, flags, 0o644)
-    try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            if error.errno not in (errno.EWOULDBLOCK, errno.EACCES):
-                raise
-            raise BundleError(
-                "rehearsal-locked",
-                f"Another rehearsal is at work in {output}; wait for it, or {REMEDY}.",
-            ) from error
+    busy = BundleError(
+        "rehearsal-locked", f"Another rehearsal is at work in {output}; wait for it, or {REMEDY}."
+    )
+    with ExitStack() as held:
+        with writable(output, "run-folder-unwritable", REMEDY):
+            _check(output, competition)
+            output.mkdir(parents=True, exist_ok=True)
+            held.enter_context(locked(output / LOCK_FILE, busy))
         yield
-    finally:
-        os.close(descriptor)
 
 
 def packed(submission: Path, target: Path, competition: Competition) -> tuple[Path, list[str]]:
