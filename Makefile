@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 CORE := $(VENV)/.core
+MODELS := $(VENV)/.models
 DEV := $(VENV)/.dev
 # What the tests may use at once; `make test WORKERS=1` runs them in one process.
 WORKERS ?= auto
@@ -23,11 +24,17 @@ $(CORE): $(VENV)/pyvenv.cfg requirements/core.txt pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 
-$(DEV): $(CORE) requirements/dev.txt
+# torch by itself: the registry's build for Linux brings several GB of CUDA packages.
+$(MODELS): $(CORE) requirements/models.txt requirements/image-torch-cpu.txt
+	$(BIN)/python requirements/install_torch.py
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements/models.txt
+	@touch $@
+
+$(DEV): $(MODELS) requirements/dev.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
 	@touch $@
 
-demo: $(CORE) ## generate data, run the baseline through both competitions, show the board
+demo: $(MODELS) ## generate data, run the baselines through every competition, show the boards
 	$(BIN)/mimicry demo
 
 test: $(DEV) ## run all tests
@@ -59,6 +66,9 @@ IMAGE_COMPILE = $(UV_COMPILE) --python-platform x86_64-manylinux_2_28 -c ingesti
 
 lock: $(DEV) ## renew the lock files
 	$(UV_COMPILE) --universal requirements/core.in -o requirements/core.txt
+	@mkdir -p build
+	$(UV_COMPILE) --universal -c requirements/core.txt requirements/models.in -o build/models-gpu.txt
+	$(BIN)/python requirements/models_lock.py < build/models-gpu.txt > requirements/models.txt
 	$(UV_COMPILE) --universal requirements/dev.in -o requirements/dev.txt
 	$(IMAGE_COMPILE) requirements/image-core.in -o requirements/image-core.txt
 	$(IMAGE_COMPILE) -c requirements/image-core.txt requirements/image-torch.in -o requirements/image-torch-gpu.txt
