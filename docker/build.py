@@ -41,6 +41,9 @@ from image_names import Recipe, recipes, split_name, yaml_images
 from image_tools import ROOT, ImageError, last_line, run, say
 from image_wheels import engine_architecture, fetch_wheels
 
+# The package's own module: nothing of it but the standard library and torch is needed.
+TORCHVISION_COMPAT = "src/mimicry/activations/torchvision_compat.py"
+
 
 @contextlib.contextmanager
 def one_at_a_time(folder: Path) -> Iterator[None]:
@@ -79,7 +82,8 @@ def public_address(remote: str) -> str:
 def labels(recipe: Recipe, base: str, source: str | None) -> dict[str, str]:
     """Return the labels that only the build knows; what is not known gets none."""
     revision = git("rev-parse", "HEAD")
-    if revision and git("status", "--porcelain", "--", "docker", "requirements"):
+    parts = ("docker", "requirements", TORCHVISION_COMPAT)
+    if revision and git("status", "--porcelain", "--", *parts):
         revision += "-modified"
     found = {
         "version": split_name(recipe.names[0])[1],
@@ -118,8 +122,8 @@ def build_command(recipe: Recipe, base: str, marks: dict[str, str], context: Pat
 
 def make_context(recipe: Recipe, wheels: dict[str, Path], context: Path) -> None:
     """Lay out what the Dockerfile copies; wheels are linked, not copied."""
-    for name in ("Dockerfile", "torchvision_compat.py"):
-        shutil.copy(ROOT / "docker" / name, context / name)
+    for path in (ROOT / "docker" / "Dockerfile", ROOT / TORCHVISION_COMPAT):
+        shutil.copy(path, context / path.name)
     (context / "requirements").mkdir()
     for _, lock in recipe.locks:
         shutil.copy(lock, context / "requirements" / lock.name)

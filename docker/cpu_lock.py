@@ -42,7 +42,7 @@ def cpu_lock(gpu_lock: str, builds: str) -> str:
     """Return the lock without CUDA.
 
     torchvision keeps the registry's hashes beside those of the CPU build: where PyTorch's
-    own index is out of reach, the registry's file serves (docker/torchvision_compat.py).
+    own index is out of reach, the registry's file serves (the package's torchvision_compat.py).
 
     Raises
     ------

@@ -235,10 +235,14 @@ esac
 def test_an_interrupted_build_leaves_nothing(room, tmp_path, how):
     from image_wheels import wheel_folder
 
+    from build import TORCHVISION_COMPAT
+
     tree, commands, log = tmp_path / "tree", tmp_path / "bin", tmp_path / "log"
     tree.mkdir()
     shutil.copytree(room, tree / "docker", ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copytree(REQUIREMENTS, tree / "requirements")
+    (tree / TORCHVISION_COMPAT).parent.mkdir(parents=True)
+    shutil.copy(REQUIREMENTS.parent / TORCHVISION_COMPAT, tree / TORCHVISION_COMPAT)
     (tree / "competition.yaml").write_text("docker_image: a/core:1\n")
     lock = "a==1 --hash=sha256:" + "0" * 64 + "\n"
     (tree / "requirements" / "image-core.txt").write_text(lock)
@@ -266,6 +270,7 @@ def test_an_interrupted_build_leaves_nothing(room, tmp_path, how):
         time.sleep(0.05)
     context = Path(log.read_text().split()[-1])
     assert (context / "wheels" / "core" / "a-1-py3-none-any.whl").is_file()
+    assert (context / "torchvision_compat.py").is_file()
     process.send_signal(how)
     output, _ = process.communicate(timeout=30)
     assert process.returncode == 130

@@ -1,5 +1,6 @@
-"""docker/torchvision_compat.py acts only on its own symptom; a stand-in plays torch."""
+"""The package's torchvision_compat.py acts only on its own symptom; a stand-in plays torch."""
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -26,12 +27,14 @@ if "nms" not in torch.library.Library.declared:
 
 
 def run(folder: Path, code: str) -> subprocess.CompletedProcess[str]:
+    # Alone, as the image holds it; -S, since the tests' own torchvision is not meant.
+    shutil.copy(ROOT / "src" / "mimicry" / "activations" / "torchvision_compat.py", folder)
     start = (
         "import torchvision_compat; torchvision_compat.install(); torchvision_compat.install()\n"
     )
     return subprocess.run(
-        [sys.executable, "-c", start + code],
-        env={"PYTHONPATH": f"{ROOT / 'docker'}:{folder}", "PYTHONDONTWRITEBYTECODE": "1"},
+        [sys.executable, "-S", "-c", start + code],
+        env={"PYTHONPATH": str(folder), "PYTHONDONTWRITEBYTECODE": "1"},
         capture_output=True,
         text=True,
         check=False,
@@ -92,12 +95,12 @@ def test_without_torchvision_the_error_is_the_usual_one(tmp_path):
 
 
 def test_the_start_of_python_imports_nothing_for_it(tmp_path):
-    done = run(tmp_path, "import sys; print('importlib.machinery' in sys.modules)")
+    code = """
+import sys
+print(sorted({"importlib.machinery", "typing", "types"} & set(sys.modules)))
+"""
+    done = run(tmp_path, code)
     plain = subprocess.run(
-        [sys.executable, "-c", "import sys; print('importlib.machinery' in sys.modules)"],
-        env={},
-        capture_output=True,
-        text=True,
-        check=True,
+        [sys.executable, "-S", "-c", code], env={}, capture_output=True, text=True, check=True
     )
     assert done.stdout == plain.stdout, done.stderr

@@ -1,0 +1,1 @@
+"""What a model's layer emits for stimuli: loading models, tapping layers, keeping the results."""
