@@ -41,7 +41,10 @@ def test_the_models_lock_holds_neither_torch_nor_cuda():
 
 def test_without_torch_drops_pins_with_their_hashes(scripts):
     _, models_lock = scripts
-    lock = "# head\na==1 \\\n    --hash=sha256:aa\n    # via b\ntorch==2 ; x \\\n    --hash=sha256:bb\nz==3\n"
+    lock = (
+        "# head\na==1 \\\n    --hash=sha256:aa\n    # via b\n"
+        "torch==2 ; x \\\n    --hash=sha256:bb\nz==3\n"
+    )
     assert (
         models_lock.without_torch(lock)
         == "# head\na==1 \\\n    --hash=sha256:aa\n    # via b\nz==3\n"

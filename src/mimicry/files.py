@@ -1,10 +1,11 @@
-"""Small file helpers that every room uses: atomic writes, hashes, removal, ignored names."""
+"""Small file helpers that every room uses: safe reading and writing, hashes, removal."""
 
 import errno
 import hashlib
 import os
 import secrets
 import shutil
+import stat
 import subprocess
 from pathlib import Path
 
@@ -28,6 +29,50 @@ def write_atomically(path: Path, data: bytes | str) -> None:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+class UnusableFile(ValueError):  # noqa: N818 - an outcome the caller words, not an error to show
+    """Says in a few words why a file cannot be read, to follow the file's name.
+
+    Callers know whose file it is and turn this into a `SubmissionError` or a
+    `BundleError`; it never reaches a user.
+    """
+
+
+def read_regular_file(path: Path, limit: int) -> bytes:
+    """Return the content of a regular file of at most `limit` bytes.
+
+    Symbolic links are not followed, and neither a named pipe nor a device can
+    make this wait.
+
+    Raises
+    ------
+    UnusableFile
+        The file is missing, a link, a folder, a pipe, too large or unreadable.
+    """
+    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    try:
+        descriptor = os.open(path, flags)
+    except FileNotFoundError:
+        raise UnusableFile("is missing") from None
+    except OSError:
+        what = "is a symbolic link" if path.is_symlink() else "cannot be opened"
+        raise UnusableFile(what) from None
+    try:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            raise UnusableFile("is not a regular file")
+        data = None
+        if status.st_size <= limit:
+            with os.fdopen(descriptor, "rb", closefd=False) as file:
+                data = file.read(limit + 1)
+    except OSError:
+        raise UnusableFile("cannot be read") from None
+    finally:
+        os.close(descriptor)
+    if data is None or len(data) > limit:
+        raise UnusableFile(f"is larger than {limit:,} bytes")
+    return data
 
 
 def sha256_file(path: Path) -> str:

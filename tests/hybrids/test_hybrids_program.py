@@ -11,6 +11,7 @@ import pytest
 
 from mimicry.hybrids import grading, program
 from mimicry.hybrids.tasks import TASKS
+from mimicry.scoring import program as scoring_program
 
 ROOT = Path(__file__).resolve().parents[2]
 GROUPS_OF = {"A": ["major", "minor"], "mimic": ["mimic"], "hybrid": ["major", "minor", "mimic"]}
@@ -259,14 +260,14 @@ def test_a_disk_that_fills_up_leaves_no_half_of_the_scores(stage, monkeypatch, c
     reference = reference_of("mimic")
     stage.reference(reference)
     stage.predictions(scores_of(reference))
-    real = program.write_atomically
+    real = scoring_program.write_atomically
 
     def full(path, data):
         if path.name == "scores.json":
             raise OSError(28, "No space left on device")
         real(path, data)
 
-    monkeypatch.setattr(program, "write_atomically", full)
+    monkeypatch.setattr(scoring_program, "write_atomically", full)
     assert scored_in_process(stage) == 4
     assert {path.name for path in stage.output.iterdir()} == {"detailed_results.html"}
     assert capsys.readouterr().err.rstrip().endswith("[output-unwritable]")

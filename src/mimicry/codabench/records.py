@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from mimicry.errors import EXIT_BUG, EXIT_BUNDLE, EXIT_DONE, EXIT_SUBMISSION, BundleError
-from mimicry.files import write_atomically
-from mimicry.hybrids.tables import read_regular_file
+from mimicry.files import read_regular_file, write_atomically
 
 RUN_FILE = "run.json"
 VERSION = 1

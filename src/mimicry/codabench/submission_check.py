@@ -70,10 +70,13 @@ class CheckReport:
         The zip's or folder's name.
     findings : tuple of Finding
         Errors first, then warnings, then notes.
+    verdict : str
+        What follows from any error, to stand behind the name.
     """
 
     submission: str
     findings: tuple[Finding, ...]
+    verdict: str = "will not run"
 
     @property
     def exit_code(self) -> int:
@@ -87,7 +90,7 @@ class CheckReport:
     @property
     def summary(self) -> str:
         """One line with the verdict and the counts."""
-        verdict = "will not run" if self.count("error") else "looks fine"
+        verdict = self.verdict if self.count("error") else "looks fine"
         counts = ", ".join(
             f"{self.count(level)} {level}{'' if self.count(level) == 1 else 's'}"
             for level in ("error", "warning", "note")

@@ -23,8 +23,11 @@ from mimicry.commands.options import (
 from mimicry.errors import EXIT_SUBMISSION, BundleError, MimicryError
 
 if TYPE_CHECKING:
+    from mimicry.codabench.json_submission import Known
     from mimicry.codabench.smoke import SmokeResult
     from mimicry.codabench.submission_check import CheckReport
+
+_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
 @click.command(
@@ -32,11 +35,21 @@ if TYPE_CHECKING:
 Examples:
   mimicry check my_model/
   mimicry check my_model.zip --smoke
-  mimicry check my_model.zip --json"""
+  mimicry check my_model.zip --json
+  mimicry check my_team.json --registry registry.json --count 20
+  mimicry check blue_team_submissions/"""
 )
 @click.argument("submission", type=ANY_PATH, callback=existing_path)
 @click.option("--smoke", is_flag=True, help="Also run it over 8 generated images.")
 @click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
+@click.option("--registry", type=_FILE, help="Re-Align, Blue: the models to choose from.")
+@click.option("--catalogue", type=_FILE, help="Re-Align, Red: the stimuli to choose from.")
+@click.option(
+    "--count",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Re-Align: how many models or stimuli to name.",
+)
 @competition_option
 @engine_options
 @bundle_option
@@ -44,6 +57,9 @@ def check(
     submission: Path,
     smoke: bool,
     as_json: bool,
+    registry: Path | None,
+    catalogue: Path | None,
+    count: int | None,
     competition: str | None,
     where: EngineChoice,
     bundle: Path | None,
@@ -52,7 +68,23 @@ def check(
 
     Looks at the zip, the layout, the code, the requirements, sizes and kinds of files,
     and tells everything at once, the verdict last. Exit code 3 with any error.
+
+    A Re-Align submission is a JSON file, a zip of one or a folder of several, such as
+    blue_team_submissions/. Names and counts are checked against the bundle's public data
+    or what the options name.
     """
+    from mimicry.codabench.json_submission import is_json_submission
+
+    if is_json_submission(submission):
+        if smoke:
+            raise click.UsageError("--smoke runs a model, and a JSON submission has none.")
+        known = _known(bundle, registry, catalogue, count)
+        return _check_json(submission, known, as_json=as_json)
+    if (registry, catalogue, count) != (None, None, None):
+        raise click.UsageError(
+            f"--registry, --catalogue and --count are for JSON submissions, and {submission} is "
+            "none."
+        )
     root = _find(bundle, smoke=smoke)
     smoke_run = None
     if root is not None:
@@ -66,16 +98,40 @@ def check(
     if smoke_run is not None and not report.exit_code:
         result = smoke_run()
     if as_json:
-        content = {
-            "submission": report.submission,
-            "ok": not report.exit_code and (result is None or not result.exit_code),
-            "findings": [asdict(finding) for finding in report.findings],
-            "smoke": None if result is None else asdict(result),
-        }
-        click.echo(json.dumps(content, indent=2))
+        click.echo(_as_json(report, result))
     else:
         _show_verdict(report, result)
     return report.exit_code or (result.exit_code if result is not None else 0)
+
+
+def _check_json(submission: Path, known: "Known", *, as_json: bool) -> int:
+    from mimicry.codabench.json_submission import check_json_submission
+
+    report = check_json_submission(submission, known)
+    if as_json:
+        click.echo(_as_json(report, None))
+    else:
+        show_findings(report)
+        _show_verdict(report, None)
+    return report.exit_code
+
+
+def _known(
+    bundle: Path | None, registry: Path | None, catalogue: Path | None, count: int | None
+) -> "Known":
+    from mimicry.codabench.json_submission import Known
+
+    return Known(find_if_any(bundle), registry, catalogue, count)
+
+
+def _as_json(report: "CheckReport", result: "SmokeResult | None") -> str:
+    content = {
+        "submission": report.submission,
+        "ok": not report.exit_code and (result is None or not result.exit_code),
+        "findings": [asdict(finding) for finding in report.findings],
+        "smoke": None if result is None else asdict(result),
+    }
+    return json.dumps(content, indent=2)
 
 
 def _find(bundle: Path | None, *, smoke: bool) -> Path | None:

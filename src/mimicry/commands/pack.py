@@ -63,28 +63,46 @@ def pack(ids: tuple[str, ...], dist: Path | None, bundle: Path | None) -> None:
     epilog="""\b
 Examples:
   mimicry pack-submission my_model/
-  mimicry pack-submission my_model/ --output my_model-2.zip""",
+  mimicry pack-submission my_model/ --output my_model-2.zip
+  mimicry pack-submission my_team.json""",
 )
 @click.argument("folder", type=ANY_PATH, callback=existing_path)
-@click.option("--output", type=ANY_PATH, metavar="ZIP", help="Default: dist/FOLDER.zip.")
+@click.option("--output", type=ANY_PATH, metavar="ZIP", help="Default: dist/NAME.zip.")
 @bundle_option
 def pack_submission(folder: Path, output: Path | None, bundle: Path | None) -> int:
     """Check FOLDER and zip its contents as a submission, without clutter.
 
+    A Re-Align team's JSON file in place of FOLDER, or the only one in it, is zipped alone.
     With any error nothing is written, and the exit code is 3.
     """
+    from mimicry.codabench.json_submission import (
+        Known,
+        check_json_submission,
+        file_to_pack,
+        pack_json_submission,
+    )
     from mimicry.codabench.packing import pack_submission as pack_folder
 
-    if not folder.is_dir():
+    single = file_to_pack(folder)
+    if single is None and not folder.is_dir():
         raise click.BadParameter(
-            f"{folder} is no folder; name the folder that holds model.py.", param_hint="FOLDER"
+            f"{folder} is no folder; name the folder that holds model.py, or a Re-Align team's "
+            ".json file.",
+            param_hint="FOLDER",
         )
-    report = check_in(find_if_any(bundle), _packed_folder(folder))
+    root = find_if_any(bundle)
+    if single is not None:
+        report = check_json_submission(single, Known(root))
+    else:
+        report = check_in(root, _packed_folder(folder))
     show_findings(report)
     if report.exit_code:
         click.echo(f"{report.summary} Nothing was packed: mend the errors first.", err=True)
         return report.exit_code
-    packed = pack_folder(folder, output)
+    if single is not None:
+        packed = pack_json_submission(single, output)
+    else:
+        packed = pack_folder(folder, output)
     # What it warns of has just been told as findings.
     _show(packed.path, packed.size, packed.sha256, len(packed.members), ())
     return 0

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from mimicry.errors import BundleError, MimicryError, SubmissionError
+from mimicry.files import UnusableFile, read_regular_file
 from mimicry.hybrids.predictions import FILE_NAME
-from mimicry.hybrids.tables import MAX_TABLE_BYTES, UnusableFile, read_regular_file
+from mimicry.hybrids.tables import MAX_TABLE_BYTES
 
 RECORD_NAME = "ingestion.json"
 MAX_RECORD_BYTES = 1024 * 1024

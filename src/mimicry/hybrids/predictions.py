@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from mimicry.errors import SubmissionError
-from mimicry.hybrids.tables import UnusableFile, csv_rows
+from mimicry.files import UnusableFile
+from mimicry.hybrids.tables import csv_rows
 
 FILE_NAME = "predictions.csv"
 HEADER = ["filename", "score"]

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from mimicry.errors import BundleError
-from mimicry.files import is_clutter
-from mimicry.hybrids.tables import MAX_TABLE_BYTES, UnusableFile, csv_rows, read_regular_file
+from mimicry.files import UnusableFile, is_clutter, read_regular_file
+from mimicry.hybrids.tables import MAX_TABLE_BYTES, csv_rows
 
 COLUMNS = ("filename", "hybrid_stat", "ssp_indicator")
 GROUPS = ("major", "minor", "mimic")

@@ -7,11 +7,10 @@ from pathlib import Path
 
 from mimicry.codabench.board import REHEARSAL_FILE
 from mimicry.codabench.competition import Competition
-from mimicry.codabench.packing import pack_submission
+from mimicry.codabench.packing import zip_to_upload
 from mimicry.codabench.scratch import locked, writable
-from mimicry.codabench.zips import folder_members, write_zip
-from mimicry.errors import BundleError, SubmissionError, one_line
-from mimicry.hybrids.tables import read_regular_file
+from mimicry.errors import BundleError, one_line
+from mimicry.files import read_regular_file
 
 VERSION = 1
 SUBMISSIONS = "handed_in"
@@ -45,31 +44,10 @@ def rehearsal_folder(output: Path, competition: str) -> Iterator[None]:
 def packed(submission: Path, target: Path, competition: Competition) -> tuple[Path, list[str]]:
     """Return the zip that would be uploaded, and what its author should know.
 
-    A folder is packed to `target`, a zip is taken as it is.
-
-    Raises
-    ------
-    SubmissionError
-        What `pack_submission` finds; for a competition without ingestion, which may
-        take anything, only what no zip can hold.
-    BundleError
-        `zip-unwritable`, `zip-broken`.
+    Raises what `mimicry.codabench.packing.zip_to_upload` finds.
     """
-    if not submission.is_dir():
-        return submission, []
-    target.parent.mkdir(exist_ok=True)
-    tasks = [task for phase in competition.phases for task in phase.tasks]
-    if any(task.ingestion_program is not None for task in tasks):
-        made = pack_submission(submission, target)
-        return made.path, list(made.warnings)
-    members, refused = folder_members(submission)
-    if refused:
-        first = refused[0]
-        raise SubmissionError(
-            first.code, f"{first.name} in {submission.name} cannot be packed: {first.reason}."
-        )
-    write_zip(target, members, compress=True, check=lambda archive: None)
-    return target, []
+    path, warnings = zip_to_upload(submission, target, competition)
+    return path, list(warnings)
 
 
 def _check(output: Path, competition: str) -> None:

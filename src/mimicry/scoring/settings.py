@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from mimicry.errors import BundleError
-from mimicry.hybrids.tables import UnusableFile, read_regular_file
+from mimicry.files import UnusableFile, read_regular_file
 
 FILE_NAME = "phase.json"
 MAX_BYTES = 64 * 1024

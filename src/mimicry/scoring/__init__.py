@@ -1,0 +1,1 @@
+"""What every scoring program shares: folders, files, reasons, exit codes, its place."""
