@@ -1,6 +1,6 @@
 """Run every benchmark and write benchmarks/RESULTS.md.
 
-python benchmarks/run.py [--quick] [ingestion] [scoring] [engines]
+python benchmarks/run.py [--quick] [NAME ...]
 
 With names, only their sections are measured and written anew.
 """
@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).resolve().parent
-BENCHMARKS = ("scoring", "ingestion", "engines")
+BENCHMARKS = ("scoring", "ingestion", "engines", "similarity", "extraction", "search", "realign")
 RESULTS = HERE / "RESULTS.md"
 INTRODUCTION = """\
 # Benchmarks
@@ -38,7 +38,8 @@ def table(rows: list[dict[str, Any]]) -> str:
 def machine() -> str:
     """Describe what the figures were measured on."""
     versions = ", ".join(
-        f"{name} {metadata.version(name)}" for name in ("numpy", "pillow", "scikit-learn", "pandas")
+        f"{name} {metadata.version(name)}"
+        for name in ("numpy", "pillow", "scikit-learn", "pandas", "torch", "timm")
     )
     cores = len(os.sched_getaffinity(0))
     return f"{cores} cores ({platform.machine()}), Python {platform.python_version()}, {versions}."

@@ -15,11 +15,13 @@ from types import FrameType
 import click
 
 from mimicry import __version__
+from mimicry.commands.activations import activations
 from mimicry.commands.board import board
 from mimicry.commands.check import check
 from mimicry.commands.data import data
 from mimicry.commands.demo import demo
 from mimicry.commands.pack import pack, pack_submission
+from mimicry.commands.realign import realign
 from mimicry.commands.rehearse import rehearse
 from mimicry.commands.run import run
 from mimicry.commands.validate import validate
@@ -64,16 +66,30 @@ Examples:
   mimicry validate                                     organisers
   mimicry rehearse
   mimicry pack
+  mimicry activations extract registry.json --stimuli images/ --store activations
+  mimicry realign build blue activations/3f2a90c1d2e4b5a6 --phase development
 \n
 Exit codes: 0 done, 1 a bug of this program, 2 wrong usage, 3 the submission must be
 mended, 4 the bundle, its data or this machine must be mended.""",
 )
 @click.version_option(__version__, prog_name="mimicry", message="%(prog)s %(version)s")
 def cli() -> None:
-    """Run, check, rank and pack the hybrid detection challenge on this machine."""
+    """Run, check, rank and pack hybrid detection and Re-Align challenges on this machine."""
 
 
-for _command in (demo, data, check, run, board, pack_submission, rehearse, pack, validate):
+for _command in (
+    demo,
+    data,
+    check,
+    run,
+    board,
+    pack_submission,
+    rehearse,
+    pack,
+    validate,
+    activations,
+    realign,
+):
     cli.add_command(_command)
 
 

@@ -2,6 +2,7 @@
 
 import copy
 import io
+import json
 import shutil
 import zipfile
 from pathlib import Path
@@ -151,7 +152,7 @@ def copy_repository(destination: Path) -> Path:
             shutil.copy(source, destination / name)
     for program in (
         "ingestion_program",
-        *(f"scoring_program_{k}" for k in ("A", "mimic", "hybrid")),
+        *(f"scoring_program_{k}" for k in ("A", "mimic", "hybrid", "blue", "red")),
     ):
         shutil.copytree(
             REPOSITORY / program,
@@ -165,4 +166,15 @@ def copy_repository(destination: Path) -> Path:
         labels = table(names, groups[data.partition("_")[2]])
         make_zip(destination / f"input_data/{data}.zip", dict.fromkeys(names, PNG))
         make_zip(destination / f"reference_data/{data}.zip", {f"{data}.csv": labels})
+    for team, chosen in (("blue", "registry.json"), ("red", "catalogue.jsonl")):
+        rules = json.dumps({"competition": team, "rule": "mean_cka", "count": 4})
+        public = {"rules.json": rules, chosen: "[]"}
+        (destination / "public_data" / team).mkdir(parents=True)
+        for name, text in public.items():
+            (destination / "public_data" / team / name).write_text(text)
+        for phase in ("development", "final"):
+            make_zip(
+                destination / f"reference_data/{team}_{phase}.zip",
+                {**{n: t.encode() for n, t in public.items()}, "secret.npy": phase.encode() * 8},
+            )
     return destination

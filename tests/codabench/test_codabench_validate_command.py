@@ -144,7 +144,10 @@ def own_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
 class TestOurOwn:
     def test_the_folder_has_no_finding(self, own_bundle: Path) -> None:
         report = validate_bundle(own_bundle)
-        assert report.checked == ("competition.yaml", "competitions/hybrid.yaml")
+        assert report.checked == (
+            "competition.yaml",
+            *(f"competitions/{id}.yaml" for id in ("blue", "hybrid", "red")),
+        )
         assert report.findings == () and report.unread == ()
 
     @pytest.mark.parametrize("id", ["two-task", "hybrid"])

@@ -11,14 +11,17 @@ from PIL import Image
 
 from mimicry.codabench.model import Competition, Task
 from mimicry.codabench.run_files import check_data_exists
+from mimicry.codabench.scratch import scratch_folder
 from mimicry.errors import BundleError
 from mimicry.files import is_clutter
 from mimicry.hybrids.reference import COLUMNS, check_gradable, parse_reference
 from mimicry.hybrids.tasks import TASKS
+from mimicry.realign.rules import RULES_NAME, read_rules
 
 NAME_COLUMN = "filename"
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".webp", ".gif", ".bmp")
 SHOWN = 5
+CATALOGUE_NAME = "catalogue.jsonl"
 
 
 def check_data(competition: Competition) -> tuple[str, ...]:
@@ -49,6 +52,9 @@ def check_task_data(task: Task) -> tuple[str, ...]:
     one CSV whose `filename` column names exactly these files. Every byte of both is
     read and every image's header is, so that damage shows here and not on the platform.
 
+    Reference data of a Re-Align board, known by their rules, have neither; of them the
+    rules are read, and every byte.
+
     Returns
     -------
     tuple of str
@@ -59,9 +65,13 @@ def check_task_data(task: Task) -> tuple[str, ...]:
     BundleError
         `data-zip`, `data-image`, `data-layout`, `data-reference`, `data-names`,
         `data-leak`; in a CSV with the columns of hybrid detection also what
-        `mimicry.hybrids.reference` finds.
+        `mimicry.hybrids.reference` finds, and of a Re-Align board what
+        `mimicry.realign.rules.read_rules` finds.
     """
     if task.reference_data is None:
+        return ()
+    if task.input_data is None and _is_realign(task.reference_data):
+        _check_realign(task.reference_data)
         return ()
     csv_name, table = _read_reference(task.reference_data)
     header, names = _read_table(table, f"{_shown(task.reference_data)}:{csv_name}")
@@ -76,6 +86,26 @@ def check_task_data(task: Task) -> tuple[str, ...]:
         _check_layout(task.input_data, present)
         _check_names(task, present, names)
         return _check_contents(task, archive, table)
+
+
+def _is_realign(path: Path) -> bool:
+    with _open(path) as archive:
+        return RULES_NAME in archive.namelist()
+
+
+def _check_realign(path: Path) -> None:
+    with _open(path) as archive, scratch_folder() as folder:
+        try:
+            damaged = archive.testzip()
+        except (OSError, zipfile.BadZipFile, zlib.error, RuntimeError, EOFError) as error:
+            raise _damaged(path, error) from None
+        if damaged is not None:
+            raise BundleError(
+                "data-zip", f"{_shown(path)}: {damaged} is damaged. Make the zip anew."
+            )
+        (folder / RULES_NAME).write_bytes(archive.read(RULES_NAME))
+        red = CATALOGUE_NAME in archive.namelist()
+        read_rules(folder, "red" if red else "blue")
 
 
 def _read_reference(path: Path) -> tuple[str, bytes]:

@@ -22,7 +22,7 @@ from mimicry.codabench.reading.phases import DEFAULT_QUEUE_CAP
 from mimicry.codabench.scratch import scratch_folder
 from mimicry.codabench.submission_files import submission_members
 from mimicry.codabench.zips import Content, folder_members, write_zip
-from mimicry.errors import BundleError
+from mimicry.errors import BundleError, SubmissionError
 from mimicry.files import sha256_file
 
 __all__ = [
@@ -33,6 +33,7 @@ __all__ = [
     "pack_submission",
     "program_settings",
     "stage_program",
+    "zip_to_upload",
 ]
 
 
@@ -239,6 +240,42 @@ def pack_submission(folder: Path, output: Path | None = None) -> PackedZip:
     members, warnings = submission_members(folder, target)
     write_zip(target, members, compress=True, check=lambda archive: None)
     return _packed(target, members, warnings)
+
+
+def zip_to_upload(
+    submission: Path, target: Path, competition: Competition
+) -> tuple[Path, tuple[str, ...]]:
+    """Return the zip that would be uploaded, and what its author should know.
+
+    A folder is packed to `target`, and so is a JSON file where no code is run; a zip is
+    taken as it is.
+
+    Raises
+    ------
+    SubmissionError
+        What `pack_submission` finds; for a competition without ingestion, which may
+        take anything, only what no zip can hold.
+    BundleError
+        `zip-unwritable`, `zip-broken`.
+    """
+    tasks = [task for phase in competition.phases for task in phase.tasks]
+    runs_code = any(task.ingestion_program is not None for task in tasks)
+    if submission.is_dir() and runs_code:
+        made = pack_submission(submission, target)
+        return made.path, made.warnings
+    if submission.is_dir():
+        members, refused = folder_members(submission)
+        if refused:
+            first = refused[0]
+            raise SubmissionError(
+                first.code, f"{first.name} in {submission.name} cannot be packed: {first.reason}."
+            )
+    elif submission.suffix.lower() == ".json" and not runs_code:
+        members = {submission.name: submission}
+    else:
+        return submission, ()
+    write_zip(target, members, compress=True, check=lambda archive: None)
+    return target, ()
 
 
 def _packed(path: Path, members: Mapping[str, Content], warnings: tuple[str, ...]) -> PackedZip:

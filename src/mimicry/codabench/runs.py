@@ -9,7 +9,7 @@ from pathlib import Path
 
 from mimicry.codabench.competition import Competition, Phase, Task
 from mimicry.codabench.engines import NO_LIMITS, Engine, Image, Resources
-from mimicry.codabench.packing import ProgramSettings, pack_submission
+from mimicry.codabench.packing import ProgramSettings, zip_to_upload
 from mimicry.codabench.records import (
     FAILED,
     FINISHED,
@@ -145,7 +145,7 @@ def run_submission(request: RunRequest, report: Report = print) -> RunRecord:
     Raises
     ------
     SubmissionError
-        What `pack_submission` finds in a folder.
+        What `zip_to_upload` finds in a folder.
     BundleError
         `data-missing`; `submission-missing`; `not-a-run-folder`, `run-folder-taken`,
         `run-locked`, `run-folder-unwritable` about the output folder;
@@ -169,7 +169,7 @@ def run_submission(request: RunRequest, report: Report = print) -> RunRecord:
         _check_folder(output)
         output.mkdir(parents=True, exist_ok=True)
     with _locked(output), scratch_folder() as scratch:
-        archive = _as_zip(request.submission, scratch, report)
+        archive = _as_zip(request, scratch, report)
         record = _begin(request, output, sha256_file(archive), image, report)
         staging = output / STAGING
         remove_tree(staging)
@@ -397,13 +397,13 @@ def _error_record(error: MimicryError) -> TaskRecord:
     )
 
 
-def _as_zip(submission: Path, scratch: Path, report: Report) -> Path:
-    if submission.is_dir():
-        packed = pack_submission(submission, scratch / "submission.zip")
-        for warning in packed.warnings:
-            report(f"packed: {warning}")
-        return packed.path
-    return submission
+def _as_zip(request: RunRequest, scratch: Path, report: Report) -> Path:
+    archive, warnings = zip_to_upload(
+        request.submission, scratch / "submission.zip", request.competition
+    )
+    for warning in warnings:
+        report(f"packed: {warning}")
+    return archive
 
 
 def _check_worker_data(request: RunRequest) -> None:

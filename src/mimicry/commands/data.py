@@ -14,6 +14,7 @@ _NAMES = {"development": "val", "final": "test"}
 Examples:
   mimicry data demo
   mimicry data demo --like ref_val.csv --phase development
+  mimicry data zoo
   mimicry data clean"""
 )
 def data() -> None:
@@ -95,6 +96,29 @@ def demo(
 
 
 @data.command(
+    "zoo",
+    epilog="""\b
+Examples:
+  mimicry data zoo
+  mimicry data zoo --output /tmp/rehearsal""",
+)
+@click.option("--output", type=FOLDER, help="Where to write; default: the bundle.")
+@click.option("--seed", type=int, default=1, show_default=True, help="Of images and networks.")
+@click.option("--workers", type=click.IntRange(min=1), help="Processes; default: all cores.")
+@click.option("--force", is_flag=True, help="Make all anew, and replace also foreign data.")
+def zoo(output: Path | None, seed: int, workers: int | None, force: bool) -> None:
+    """Train small networks and make both Re-Align boards' data from them.
+
+    Writes demo_data/zoo/ (images, weights, activations), public_data/ and the Blue and Red
+    zips of reference_data/. What is already there stays.
+    """
+    from mimicry.demo.zoo import Zoo, build_zoo
+
+    folder = output if output is not None else find(None)
+    build_zoo(folder, Zoo(seed=seed), workers=workers, force=force, report=click.echo)
+
+
+@data.command(
     "clean",
     epilog="""\b
 Examples:
@@ -103,7 +127,10 @@ Examples:
 )
 @click.option("--output", type=FOLDER, help="Where the data are; default: the bundle.")
 def clean(output: Path | None) -> None:
-    """Remove what `mimicry data demo` made; your own and changed files stay."""
+    """Remove what `mimicry data demo` and `zoo` made; your own and changed files stay."""
     from mimicry.demo.cleaning import clean_demo
+    from mimicry.demo.zoo_files import clean_zoo
 
-    clean_demo(output if output is not None else find(None), report=click.echo)
+    folder = output if output is not None else find(None)
+    clean_zoo(folder, report=click.echo)
+    clean_demo(folder, report=click.echo)

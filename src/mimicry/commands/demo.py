@@ -1,5 +1,6 @@
 """``mimicry demo``: the whole challenge on this machine, from nothing to the board."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,9 +15,25 @@ from mimicry.files import remove_tree
 if TYPE_CHECKING:
     from mimicry.codabench.runs import RunRequest
 
-BASELINE = "baselines/color_pattern_code_submission"
-COMPETITIONS = ("two-task", "hybrid")
 PHASES = ("development", "final")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A submission that the demo hands in: its folder, whose it is, and where."""
+
+    folder: str
+    participant: str
+    competitions: tuple[str, ...]
+
+
+ENTRIES = (
+    Entry("baselines/color_pattern_code_submission", "baseline", ("two-task", "hybrid")),
+    Entry("baselines/blue_search_submission", "search baseline", ("blue",)),
+    Entry("baselines/blue_random_submission", "random baseline", ("blue",)),
+    Entry("baselines/red_search_submission", "search baseline", ("red",)),
+    Entry("baselines/red_random_submission", "random baseline", ("red",)),
+)
 
 
 @click.command(
@@ -28,46 +45,61 @@ Examples:
 @engine_options
 @bundle_option
 def demo(where: EngineChoice, bundle: Path | None) -> int:
-    """Make demo data, check and run the baseline, show the boards.
+    """Make demo data, check and run the baselines of every competition, show the boards.
 
-    Everything lands in the bundle: input_data/, reference_data/, demo_data/, runs/demo/.
-    The second time, what is there is kept.
+    Everything lands in the bundle: input_data/, reference_data/, public_data/, demo_data/,
+    runs/demo/. The second time, what is there is kept.
     """
-    from mimicry.codabench.submission_check import check_submission
     from mimicry.demo.build import build_demo
-    from mimicry.errors import one_line
-    from mimicry.ingestion.requirements import read_allowed
+    from mimicry.demo.zoo import build_zoo
 
     root = find(bundle)
-    baseline = root / BASELINE
-    _heading(1, "Demo data", "mimicry data demo")
+    _heading(1, "Demo data: butterflies", "mimicry data demo")
     build_demo(root, report=click.echo)
-    _heading(2, "Check the baseline", f"mimicry check {BASELINE}")
-    allowed = read_allowed(root / "ingestion_program" / "allowed_packages.txt")
-    report = check_submission(baseline, allowed)
-    for finding in report.findings:
-        click.echo(f"{finding.level:7} {one_line(finding.sentence)} [{finding.code}]")
-    click.echo(report.summary)
-    if report.exit_code:
-        return report.exit_code
+    _heading(2, "Demo data: a zoo of small networks", "mimicry data zoo")
+    build_zoo(root, report=click.echo)
+    _heading(3, "Check the baselines", f"mimicry check {ENTRIES[0].folder}")
+    for entry in ENTRIES:
+        if code := _check(root, entry):
+            return code
     codes = []
     runs = root / "runs" / "demo"
-    steps = [(id, phase) for phase in PHASES for id in COMPETITIONS]
-    for number, (id, phase) in enumerate(steps, 3):
+    steps = [
+        (entry, id, phase) for entry in ENTRIES for phase in PHASES for id in entry.competitions
+    ]
+    for number, (entry, id, phase) in enumerate(steps, 4):
         _heading(
             number,
-            f"Run it: {id}, {phase}",
-            f"mimicry run {BASELINE} --competition {id} --phase {phase}",
+            f"Run it: {id}, {phase}, {entry.participant}",
+            f"mimicry run {entry.folder} --competition {id} --phase {phase}",
         )
-        output = runs / id / phase / baseline.name
-        codes.append(_run_anew_if_changed(_request(baseline, id, phase, where, output, root)))
-    _heading(3 + len(steps), "The boards", "mimicry board runs/demo")
+        output = runs / id / phase / Path(entry.folder).name
+        codes.append(_run_anew_if_changed(_request(entry, id, phase, where, output, root)))
+    _heading(4 + len(steps), "The boards", "mimicry board runs/demo")
     show_boards((runs,), None, None, root)
     return next((code for code in (1, 4, 3) if code in codes), 0)
 
 
+def _check(root: Path, entry: Entry) -> int:
+    from mimicry.codabench.json_submission import Known, check_json_submission, is_json_submission
+    from mimicry.codabench.submission_check import check_submission
+    from mimicry.errors import one_line
+    from mimicry.ingestion.requirements import read_allowed
+
+    submission = root / entry.folder
+    if is_json_submission(submission):
+        report = check_json_submission(submission, Known(root))
+    else:
+        allowed = read_allowed(root / "ingestion_program" / "allowed_packages.txt")
+        report = check_submission(submission, allowed)
+    for finding in report.findings:
+        click.echo(f"{finding.level:7} {one_line(finding.sentence)} [{finding.code}]")
+    click.echo(report.summary)
+    return report.exit_code
+
+
 def _request(
-    baseline: Path, id: str, phase: str, where: EngineChoice, output: Path, root: Path
+    entry: Entry, id: str, phase: str, where: EngineChoice, output: Path, root: Path
 ) -> "RunRequest":
     from mimicry.codabench.competition import load_competition
     from mimicry.codabench.runs import RunRequest
@@ -79,8 +111,8 @@ def _request(
         competition=competition,
         phase=chosen,
         tasks=chosen.tasks,
-        submission=baseline,
-        participant="baseline",
+        submission=root / entry.folder,
+        participant=entry.participant,
         engine=engine_for(where, competition.docker_image),
         output=output,
         resources=resources_of(where),

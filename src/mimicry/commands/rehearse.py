@@ -17,11 +17,12 @@ from mimicry.commands.options import (
     engine_options,
     find,
 )
-from mimicry.errors import BundleError
+from mimicry.errors import BundleError, SubmissionError
 from mimicry.files import is_clutter
 
 if TYPE_CHECKING:
     from mimicry.codabench.board import Board
+    from mimicry.codabench.model import Competition
 
 BASELINES = "baselines"
 MOST_JOBS = 4
@@ -66,10 +67,10 @@ def rehearse(
     """Play a competition through: Development, board, migration, Final, board.
 
     SUBMISSION is a zip or a folder, or NAME=PATH to say whose it is; several of one NAME
-    are handed in one after the other. By default every folder below baselines/. They are
-    handed in at made-up times inside each phase, and quotas and rules are the
-    competition's. The same command goes on where it was stopped. The exit code is that
-    of the worst run: 1, 4, 3 or 0; what quotas refuse is no failure.
+    are handed in one after the other. By default every folder below baselines/ that is of
+    the competition's kind. They are handed in at made-up times inside each phase, and
+    quotas and rules are the competition's. The same command goes on where it was stopped.
+    The exit code is that of the worst run: 1, 4, 3 or 0; what quotas refuse is no failure.
     """
     from mimicry.codabench.board_text import board_table
     from mimicry.codabench.rehearsal.plan import name_submissions
@@ -81,7 +82,7 @@ def rehearse(
 
     root = find(bundle)
     loaded = competition_named(root, competition)
-    chosen = name_submissions([_named(s) for s in submissions] or _baselines(root))
+    chosen = name_submissions([_named(s) for s in submissions] or _baselines(root, loaded))
     request = RehearsalRequest(
         competition=loaded,
         submissions=chosen,
@@ -140,7 +141,7 @@ def _exists(path: Path) -> bool:
         ) from error
 
 
-def _baselines(root: Path) -> list[tuple[str, Path]]:
+def _baselines(root: Path, competition: "Competition") -> list[tuple[str, Path]]:
     folder = root / BASELINES
     found = sorted(folder.iterdir()) if folder.is_dir() else []
     chosen = [
@@ -148,12 +149,33 @@ def _baselines(root: Path) -> list[tuple[str, Path]]:
         for path in found
         if path.is_dir() and not is_clutter(path.name) and path.name != "__pycache__"
     ]
+    chosen = [one for one in chosen if _fits(one[1], competition)]
     if not chosen:
         raise BundleError(
             "no-submissions",
-            f"There is no folder in {folder}; name submissions to rehearse with.",
+            f"There is no folder for {competition.id} in {folder}; name submissions to rehearse "
+            "with.",
         )
     return chosen
+
+
+def _fits(path: Path, competition: "Competition") -> bool:
+    """Tell whether a baseline is code where code is run, and a team's JSON on its team's board."""
+    from mimicry.codabench.json_submission import is_json_submission
+    from mimicry.realign.documents import read_submission_file
+    from mimicry.realign.found import find_submission
+    from mimicry.realign.submissions import team_of
+
+    tasks = [task for phase in competition.phases for task in phase.tasks]
+    if any(task.ingestion_program is not None for task in tasks):
+        return not is_json_submission(path)
+    teams = {task.key for task in tasks}
+    if not teams <= {"blue", "red"}:
+        return True
+    try:
+        return team_of(read_submission_file(find_submission(path))) in teams
+    except SubmissionError:
+        return False
 
 
 def _default_jobs() -> int:

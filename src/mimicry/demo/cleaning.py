@@ -20,6 +20,7 @@ from mimicry.demo.storage import (
     owned_files,
     records,
 )
+from mimicry.demo.zoo_files import clean_zoo
 from mimicry.errors import run_program
 
 _TRAIN = f"{RECORDS}/train"
@@ -110,8 +111,13 @@ def _lines(names: Iterable[str]) -> list[str]:
 
 
 def main() -> int:
-    """Clean the current folder."""
-    return run_program(lambda: (clean_demo(Path()), 0)[1])
+    """Clean the current folder of the demo's data and of its zoo."""
+
+    def clean() -> None:
+        clean_zoo(Path())
+        clean_demo(Path())
+
+    return run_program(clean)
 
 
 if __name__ == "__main__":

@@ -31,6 +31,10 @@ _SHARED_SUFFIXES = frozenset(
 )
 _SHARED_NAMES = ("readme", "license", "licence", "copying", "changelog", "metadata", "__init__")
 
+# Re-Align's reference data hold what its participants choose from beside what is secret.
+_RULES = "rules.json"
+_CHOICES = frozenset({"registry.json", "catalogue.jsonl"})
+
 _TOKEN = re.compile(r"[^\s,;|\"'{}\[\]()=<>]+")
 
 
@@ -77,7 +81,10 @@ def collect_answers(references: Mapping[str, Source]) -> Answers:
     """Read reference data sets, by their paths, within bounds."""
     answers, budget = Answers(), TABLES_BUDGET
     for path, source in references.items():
+        public = _public_by_design(source)
         for name, entry in source.entries.items():
+            if name in public:
+                continue
             shown = f"{path}:{name}"
             text = may_be_table(name) and entry.size <= min(LARGEST_TABLE, budget)
             data = None
@@ -97,6 +104,12 @@ def collect_answers(references: Mapping[str, Source]) -> Answers:
             if decoded is not None and not _is_shared(name):
                 _learn(answers, shown, name, decoded)
     return answers
+
+
+def _public_by_design(source: Source) -> frozenset[str]:
+    """Return the files of reference data that public data repeat: those of a Re-Align board."""
+    names = set(source.entries)
+    return _CHOICES | {_RULES} if _RULES in names and _CHOICES & names else frozenset()
 
 
 def may_be_table(name: str) -> bool:

@@ -22,6 +22,7 @@ COPIES_COUNT_FROM = 1000**3
 
 _ENCRYPTED = 0x1
 _DEMO = re.compile(r"(input|reference)_data/(val|test)(_A|_mimic)?\.zip")
+_ZOO = re.compile(r"reference_data/(blue|red)_(development|final)\.zip|public_data/(blue|red)")
 
 
 class Named(NamedTuple):
@@ -82,10 +83,14 @@ def check_data(context: Context, document: Document) -> None:
 
 def _missing(context: Context, document: Document, named: Named) -> None:
     near = context.near(named.path)
-    alike = near is not None and PurePosixPath(near).suffix == PurePosixPath(named.path).suffix
+    # The boards' names differ in a word; another board's data are never meant.
+    alike = near is not None and not _ZOO.fullmatch(named.path)
+    alike = alike and PurePosixPath(str(near)).suffix == PurePosixPath(named.path).suffix
     mend = f"write `{named.keys[-1]}: {near}`" if alike else "put it there, or correct the path"
     if not context.tree.zipped and _DEMO.fullmatch(named.path):
         mend += ", or make demo data with `mimicry data demo`"
+    if not context.tree.zipped and _ZOO.fullmatch(named.path):
+        mend += ", or make demo data with `mimicry data zoo`"
     context.notes.at(
         document,
         named.keys,

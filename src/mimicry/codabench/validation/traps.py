@@ -11,7 +11,7 @@ from mimicry.codabench.validation.finding import ERROR, WARNING
 from mimicry.codabench.validation.programs import parse_script, read_scripts
 from mimicry.codabench.validation.source import MIB, SourceError, crc_of
 
-OURS = re.compile(rb"^from mimicry\.(hybrids|ingestion)\b", re.MULTILINE)
+OURS = re.compile(rb"^from mimicry\.(hybrids|ingestion|realign)\b", re.MULTILINE)
 LARGEST_COMPARED = 64 * MIB
 
 _NOT_MOUNTED = {

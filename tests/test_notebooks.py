@@ -1,0 +1,51 @@
+"""The example notebooks run from top to bottom on a small zoo."""
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+NOTEBOOKS = sorted(path.name for path in (ROOT / "examples" / "realign").glob("*.ipynb"))
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A bundle with the demo zoo, made of fewer pictures."""
+    from mimicry.demo.zoo import Zoo, build_zoo
+    from mimicry.demo.zoo_images import ImageCounts
+
+    folder = tmp_path_factory.mktemp("notebooks") / "bundle"
+    folder.mkdir()
+    shutil.copy(ROOT / "competition.yaml", folder)
+    shutil.copytree(ROOT / "examples" / "realign", folder / "examples" / "realign")
+    zoo = Zoo(counts=ImageCounts(8, 6, 6, 12), red_count=12, replicates=20, draws=10)
+    build_zoo(folder, zoo, workers=1, report=lambda line: None)
+    return folder
+
+
+def test_the_three_notebooks_are_there() -> None:
+    assert NOTEBOOKS == [
+        "blue_team_starter.ipynb",
+        "extract_activations.ipynb",
+        "red_team_starter.ipynb",
+    ]
+
+
+@pytest.mark.parametrize("name", NOTEBOOKS)
+def test_it_runs(bundle: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    import nbformat
+    from nbclient import NotebookClient
+
+    monkeypatch.setenv("MPLBACKEND", "agg")
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    path = bundle / "examples" / "realign" / name
+    notebook = nbformat.read(path, as_version=4)
+    assert not any(cell.get("outputs") for cell in notebook.cells), "commit it without outputs"
+    client = NotebookClient(
+        notebook, timeout=240, kernel_name="python3", resources={"metadata": {"path": path.parent}}
+    )
+    client.execute(env=dict(os.environ))
+    last = next(cell for cell in reversed(notebook.cells) if cell.cell_type == "code")
+    assert last.outputs
