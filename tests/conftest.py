@@ -1,10 +1,13 @@
 """What several rooms need: a real Docker engine and the image that `make image` builds."""
 
 import os
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import yaml
+from filelock import FileLock
 
 from mimicry.codabench.engines.docker_client import docker_problem, image_here
 
@@ -38,3 +41,33 @@ def core_image(docker_here: None) -> str:
     if image_here(name) is None:
         skip_or_fail(f"the image {name} is not here: `make image` builds it")
     return name
+
+
+@pytest.fixture(scope="session")
+def zoo_folder(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
+    """The demo zoo with fewer pictures, made once for all processes of the test run.
+
+    Red's catalogue is whole, so that the baselines' submissions fit.
+    """
+    from mimicry.demo.zoo import Zoo, build_zoo
+    from mimicry.demo.zoo_images import ImageCounts
+
+    own = tmp_path_factory.getbasetemp()
+    shared = own if worker_id == "master" else own.parent
+    folder = shared / "demo-zoo"
+    with FileLock(shared / "demo-zoo.lock"):
+        folder.mkdir(exist_ok=True)
+        counts = ImageCounts(training=8, blue_development=6, blue_final=6)
+        build_zoo(folder, Zoo(counts=counts, draws=20), workers=1, report=lambda line: None)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def put_zoo(zoo_folder: Path) -> Callable[[Path], None]:
+    """Copies the zoo's data into a bundle."""
+
+    def put(bundle: Path) -> None:
+        for name in ("demo_data", "public_data", "reference_data"):
+            shutil.copytree(zoo_folder / name, bundle / name, dirs_exist_ok=True)
+
+    return put

@@ -2,18 +2,20 @@
 
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-DOCUMENTS = ("docs/participant.md", "docs/organiser.md", "pages/starting_kit.md")
+DOCUMENTS = ("docs/participant.md", "docs/organiser.md", "docs/realign.md", "pages/starting_kit.md")
 # These draw the whole demo, or files that a reader brings; `make demo` and the tests
 # of the demo run them.
-BROUGHT_BY_OTHERS = ("mimicry data demo",)
+BROUGHT_BY_OTHERS = ("mimicry data demo", "mimicry data zoo")
 
 
 def commands(document: str) -> list[str]:
@@ -26,13 +28,21 @@ def commands(document: str) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def bundle(tmp_path_factory: pytest.TempPathFactory, put_zoo: Callable[[Path], None]) -> Path:
     """Copy the bundle, with small demo data and a submission of the reader's."""
     from mimicry.demo.build import build_demo
 
     folder = tmp_path_factory.mktemp("documents") / "bundle"
     folder.mkdir()
-    for name in ("baselines", "competitions", "pages", "ingestion_program", "docs"):
+    for name in (
+        "baselines",
+        "competitions",
+        "pages",
+        "ingestion_program",
+        "docs",
+        "blue_team_submissions",
+        "red_team_submissions",
+    ):
         shutil.copytree(ROOT / name, folder / name)
     for path in ROOT.glob("scoring_program_*"):
         shutil.copytree(path, folder / path.name)
@@ -40,6 +50,7 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
         shutil.copy(ROOT / name, folder)
     shutil.copytree(folder / "baselines/color_pattern_code_submission", folder / "my_submission")
     build_demo(folder, scale=0.06, workers=1, report=lambda line: None)
+    put_zoo(folder)
     return folder
 
 
@@ -50,7 +61,7 @@ def test_commands_run(bundle: Path, document: str) -> None:
     search = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     for command in found:
         done = subprocess.run(
-            command.split(),
+            shlex.split(command),
             cwd=bundle,
             env=os.environ | {"PATH": search},
             capture_output=True,

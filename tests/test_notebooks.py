@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -11,17 +12,13 @@ NOTEBOOKS = sorted(path.name for path in (ROOT / "examples" / "realign").glob("*
 
 
 @pytest.fixture(scope="module")
-def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A bundle with the demo zoo, made of fewer pictures."""
-    from mimicry.demo.zoo import Zoo, build_zoo
-    from mimicry.demo.zoo_images import ImageCounts
-
+def bundle(tmp_path_factory: pytest.TempPathFactory, put_zoo: Callable[[Path], None]) -> Path:
+    """A bundle with the demo zoo and the notebooks."""
     folder = tmp_path_factory.mktemp("notebooks") / "bundle"
     folder.mkdir()
     shutil.copy(ROOT / "competition.yaml", folder)
     shutil.copytree(ROOT / "examples" / "realign", folder / "examples" / "realign")
-    zoo = Zoo(counts=ImageCounts(8, 6, 6, 12), red_count=12, replicates=20, draws=10)
-    build_zoo(folder, zoo, workers=1, report=lambda line: None)
+    put_zoo(folder)
     return folder
 
 

@@ -87,3 +87,55 @@ def test_the_pooled_features_give_the_logits(registry, images):
     state = torch.load(weights, map_location="cpu", weights_only=True)["state_dict"]
     expected = features(batch) @ state["module.linear.weight"].T + state["module.linear.bias"]
     torch.testing.assert_close(logits, expected)
+
+
+@pytest.fixture(scope="module")
+def pooled(registry, tmp_path_factory):
+    """The pooled features of the three networks over the 1,000 images, through the store."""
+    from mimicry.activations.extraction import extract_activations
+    from mimicry.activations.reading import open_store
+
+    extraction = extract_activations(
+        registry,
+        [("cifar10", DATA / "images.zip")],
+        tmp_path_factory.mktemp("store"),
+        models=["*:pool"],
+        progress=False,
+    )
+    extraction.check()
+    return open_store(extraction.store_set)
+
+
+def naive_cka(x: np.ndarray, y: np.ndarray) -> float:
+    """The formula of 2026 without its epsilon: two Gram matrices, centred, three traces."""
+    n = len(x)
+    centring = np.eye(n) - 1 / n
+    k, l = (centring @ (a @ a.T) @ centring for a in (x.astype(np.float64), y.astype(np.float64)))  # noqa: E741
+    return float(np.trace(k @ l) / np.sqrt(np.trace(k @ k) * np.trace(l @ l)))
+
+
+def test_what_is_stored_is_what_the_network_emits(registry, pooled, images):
+    (entry,) = (
+        e for e in read_registry(registry) if (e.model_name, e.layer) == ("cifar-resnet20", "pool")
+    )
+    extractor = load_model(entry, root=registry.parent)
+    pictures, _ = images
+    batch = torch.from_numpy(np.stack([extractor.preprocess(image) for image in pictures[:32]]))
+    stored = next(found for found in pooled if found.model_name == "cifar-resnet20")
+    assert stored.shape == (1000, 64)
+    np.testing.assert_allclose(stored.chunk(0, 32), extractor(batch).numpy(), atol=1e-5)
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [("float64", 1e-9), ("float32", 1e-5)])
+def test_cka_of_the_networks_is_the_naive_one(pooled, dtype, tolerance):
+    from mimicry.similarity import similarity_matrix
+
+    features = [np.asarray(found) for found in pooled]
+    matrix = similarity_matrix(pooled, "cka", dtype=dtype)
+    # Few stimuli take the Gram form, a thousand the feature form.
+    few = similarity_matrix([found[:50] for found in features], "cka", dtype=dtype)
+    for i in range(3):
+        for j in range(i + 1, 3):
+            assert abs(matrix[i, j] - naive_cka(features[i], features[j])) < tolerance
+            assert abs(few[i, j] - naive_cka(features[i][:50], features[j][:50])) < tolerance
+            assert 0.5 < matrix[i, j] < 0.99
