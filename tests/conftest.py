@@ -4,12 +4,16 @@ import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 import yaml
 from filelock import FileLock
 
 from mimicry.codabench.engines.docker_client import docker_problem, image_here
+
+if TYPE_CHECKING:
+    from mimicry.demo.zoo import Zoo
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 REQUIRED = os.environ.get("MIMICRY_REQUIRE_DOCKER") == "1"
@@ -44,21 +48,25 @@ def core_image(docker_here: None) -> str:
 
 
 @pytest.fixture(scope="session")
-def zoo_folder(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
-    """The demo zoo with fewer pictures, made once for all processes of the test run.
-
-    Red's catalogue is whole, so that the baselines' submissions fit.
-    """
-    from mimicry.demo.zoo import Zoo, build_zoo
+def small_zoo() -> "Zoo":
+    """The demo zoo with fewer pictures; Red's catalogue is whole, so that the baselines fit."""
+    from mimicry.demo.zoo import Zoo
     from mimicry.demo.zoo_images import ImageCounts
+
+    return Zoo(counts=ImageCounts(training=8, blue_development=6, blue_final=6), draws=20)
+
+
+@pytest.fixture(scope="session")
+def zoo_folder(small_zoo: "Zoo", tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
+    """The small zoo, made once for all processes of the test run."""
+    from mimicry.demo.zoo import build_zoo
 
     own = tmp_path_factory.getbasetemp()
     shared = own if worker_id == "master" else own.parent
     folder = shared / "demo-zoo"
     with FileLock(shared / "demo-zoo.lock"):
         folder.mkdir(exist_ok=True)
-        counts = ImageCounts(training=8, blue_development=6, blue_final=6)
-        build_zoo(folder, Zoo(counts=counts, draws=20), workers=1, report=lambda line: None)
+        build_zoo(folder, small_zoo, workers=1, report=lambda line: None)
     return folder
 
 

@@ -15,16 +15,18 @@ import subprocess
 import sys
 import tempfile
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import click
 import pytest
 
 import mimicry.demo.build
+import mimicry.demo.zoo
 from mimicry import __version__
 from mimicry.cli import cli, main
 from mimicry.codabench.engines import ENGINES
+from mimicry.demo.zoo import Zoo
 
 ROOT = Path(__file__).resolve().parents[1]
 HERE = str(Path(__file__).parent)
@@ -44,7 +46,8 @@ PROGRAMS = ("ingestion_program", "scoring_program_A", "scoring_program_mimic")
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a bundle with this repository's programs and a few generated images."""
     folder = tmp_path_factory.mktemp("bundle")
-    for name in ("competition.yaml", "competitions", *PROGRAMS, "scoring_program_hybrid"):
+    others = [f"scoring_program_{key}" for key in ("hybrid", "blue", "red")]
+    for name in ("competition.yaml", "competitions", *PROGRAMS, *others):
         source = ROOT / name
         if source.is_dir():
             shutil.copytree(source, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
@@ -80,7 +83,7 @@ def test_version_and_help(capsys: pytest.CaptureFixture[str]) -> None:
         shown = capsys.readouterr().out
         if name != "data":
             assert f"Examples:\n    mimicry {name}" in shown
-            assert command.params
+            assert command.params or isinstance(command, click.Group)
     assert main(["data", "demo", "--help"]) == 0
     assert "mimicry data demo --like" in capsys.readouterr().out
 
@@ -134,7 +137,7 @@ def test_unknown_names_list_those_that_are(capsys: pytest.CaptureFixture[str]) -
     options = ["--bundle", str(ROOT)]
     for arguments, listed in (
         (["--engine", "cloud"], "auto, docker, bubblewrap, subprocess"),
-        (["--competition", "three"], "two-task, hybrid"),
+        (["--competition", "three"], "two-task, blue, hybrid, red"),
         (["--phase", "third"], "development, final"),
         (["--task", "B"], "choose from: hybrid"),
     ):
@@ -500,24 +503,35 @@ def test_a_reader_that_goes_away_is_no_bug(here: Path) -> None:
 
 
 def test_the_demo_runs_and_runs_again(
-    here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    here: Path,
+    small_zoo: Zoo,
+    put_zoo: Callable[[Path], None],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     # The same as always but for the size of the data.
     small = functools.partial(mimicry.demo.build.build_demo, scale=0.02, size=(40, 28), workers=1)
     monkeypatch.setattr(mimicry.demo.build, "build_demo", small)
+    put_zoo(here)
+    known = functools.partial(mimicry.demo.zoo.build_zoo, zoo=small_zoo)
+    monkeypatch.setattr(mimicry.demo.zoo, "build_zoo", known)
     (here / "baselines").mkdir(exist_ok=True)
     make_submission(here / "baselines" / "color_pattern_code_submission")
+    for name in ("blue_search", "blue_random", "red_search", "red_random"):
+        folder = f"baselines/{name}_submission"
+        shutil.copytree(ROOT / folder, here / folder)
     assert main(["demo", "--engine", "subprocess"]) == 0
     first = capsys.readouterr()
-    assert first.out.count("run folder: ") == 4
-    for id in ("two-task", "hybrid"):
+    assert first.out.count("run folder: ") == 12
+    assert "already there: 12 models in " in first.out
+    for id in ("two-task", "hybrid", "blue", "red"):
         for phase in ("Development", "Final"):
             assert f"of {id}, {phase}\n" in first.out
     runs = sorted((here / "runs" / "demo").rglob("run.json"))
     stamps = [json.loads(path.read_text())["finished"] for path in runs]
-    assert len(runs) == 4
+    assert len(runs) == 12
     assert main(["demo", "--engine", "subprocess"]) == 0
     again = capsys.readouterr()
-    assert again.out.count("kept, it was finished") == 6
+    assert again.out.count("kept, it was finished") == 14
     assert [json.loads(path.read_text())["finished"] for path in runs] == stamps
     assert again.out.split("The boards")[1] == first.out.split("The boards")[1]
