@@ -1,6 +1,8 @@
 """The same submission ends in the same way wherever it runs: same bytes, or same sentence."""
 
+import json
 import re
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +16,7 @@ from mimicry.codabench.records import RunRecord
 from mimicry.codabench.runs import RunRequest, run_submission
 
 OTHERS = ("bubblewrap", "docker")
+TEAMS = ("blue", "red")
 METHODS = "    def load(self): pass\n    def predict(self, image): return 0.5\n"
 PREDICT = "class Model:\n    def load(self): pass\n    def predict(self, image):\n        "
 
@@ -45,8 +48,17 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return copy_repository(tmp_path_factory.mktemp("parity") / "bundle")
 
 
-def run_on(engine: str, bundle: Path, submission: Path, output: Path, limit: float) -> RunRecord:
-    competition = load_competition(bundle, "hybrid")
+@pytest.fixture(scope="module")
+def zoo_bundle(tmp_path_factory: pytest.TempPathFactory, put_zoo: Callable[[Path], None]) -> Path:
+    folder = copy_repository(tmp_path_factory.mktemp("parity-zoo") / "bundle")
+    put_zoo(folder)
+    return folder
+
+
+def run_on(
+    engine: str, bundle: Path, submission: Path, output: Path, limit: float, id: str = "hybrid"
+) -> RunRecord:
+    competition = load_competition(bundle, id)
     phase = competition.phase("development")
     request = RunRequest(
         competition=competition,
@@ -104,12 +116,15 @@ def test_failures_read_the_same(case: str, bundle: Path, tmp_path: Path) -> None
         assert told[engine] == told["subprocess"]
 
 
-def baselines() -> list[str]:
-    return sorted(path.name for path in (REPOSITORY / "baselines").iterdir() if path.is_dir())
+def baselines(team: str) -> list[str]:
+    """The folders of one team's baselines; those of model submissions have none."""
+    names = sorted(path.name for path in (REPOSITORY / "baselines").iterdir() if path.is_dir())
+    teams = {name: name.split("_")[0] if name.split("_")[0] in TEAMS else "" for name in names}
+    return [name for name in names if teams[name] == team]
 
 
 @pytest.mark.usefixtures("usable")
-@pytest.mark.parametrize("name", baselines())
+@pytest.mark.parametrize("name", baselines(""))
 def test_baselines_score_the_same(name: str, bundle: Path, tmp_path: Path) -> None:
     scored = {}
     for engine in ("subprocess", *OTHERS):
@@ -122,3 +137,39 @@ def test_baselines_score_the_same(name: str, bundle: Path, tmp_path: Path) -> No
         assert replace(record.tasks["hybrid"], seconds={}).notes == ()
     assert scored["bubblewrap"] == scored["subprocess"]
     assert scored["docker"] == scored["subprocess"]
+
+
+@pytest.mark.usefixtures("usable")
+@pytest.mark.parametrize(("team", "name"), [(t, n) for t in TEAMS for n in baselines(t)])
+def test_realign_baselines_score_the_same(
+    team: str, name: str, zoo_bundle: Path, tmp_path: Path
+) -> None:
+    scored = {}
+    for engine in ("subprocess", *OTHERS):
+        output = tmp_path / engine
+        submission = REPOSITORY / "baselines" / name
+        record = run_on(engine, zoo_bundle, submission, output, 120.0, team)
+        assert record.state == "finished", (engine, record)
+        scored[engine] = json.loads((output / team / "scoring" / "scores.json").read_text())
+        assert replace(record.tasks[team], seconds={}).notes == ()
+    for engine in OTHERS:
+        # Another build of BLAS may add in another order.
+        assert scored[engine] == pytest.approx(scored["subprocess"], abs=1e-12)
+
+
+@pytest.mark.usefixtures("usable")
+@pytest.mark.parametrize("text", ["", "{", '{"models": []}', '{"models": [], "models": []}'])
+def test_refused_json_reads_the_same(text: str, zoo_bundle: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "sub"
+    folder.mkdir()
+    (folder / "team.json").write_text(text)
+    told = {}
+    for engine in ("subprocess", *OTHERS):
+        record = run_on(engine, zoo_bundle, folder, tmp_path / engine, 60.0, "blue")
+        assert record.exit_code == 3, (engine, record)
+        scoring = tmp_path / engine / "blue" / "scoring"
+        assert not (scoring / "scores.json").exists()
+        page = (scoring / "detailed_results.html").read_text()
+        task = record.tasks["blue"]
+        told[engine] = (task.error, task.error_code, task.notes, page)
+    assert told["bubblewrap"] == told["docker"] == told["subprocess"]
