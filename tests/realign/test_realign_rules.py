@@ -44,13 +44,20 @@ def test_public_rules_may_keep_secrets(tmp_path: Path) -> None:
     assert read_rules(tmp_path, "red") == RedRules(1000, None, None)
 
 
+def test_counts_are_those_of_2026_where_the_rules_do_not_say(tmp_path: Path) -> None:
+    write_rules(tmp_path, {key: MEAN[key] for key in MEAN if key != "count"})
+    assert read_blue_rules(tmp_path).count == 20
+    write_rules(tmp_path, {key: RED[key] for key in RED if key != "count"})
+    assert read_red_rules(tmp_path).count == 1000
+
+
 @pytest.mark.parametrize(
     ("rules", "part"),
     [
         (RED, '"competition" is not "blue"'),
         (MEAN | {"rule": "mean"}, '"rule" must be'),
-        (MEAN | {"count": None}, '"count" must be a whole number of at least 2'),
-        (MEAN | {"count": 1}, '"count" must be'),
+        (MEAN | {"count": 1}, '"count" must be a whole number of at least 2'),
+        (MEAN | {"count": "20"}, '"count" must be'),
         (MEAN | {"count": True}, '"count" must be'),
         (MEAN | {"count": 20.0}, '"count" must be'),
         (MEAN | {"threshold": 0.5}, "belongs to the rule largest_set"),

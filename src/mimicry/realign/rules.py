@@ -16,6 +16,9 @@ from mimicry.realign.json_faults import DocumentFault
 
 RULES_NAME = "rules.json"
 LARGEST_RULES = 64 * 1024
+# As in the challenge of 2026, where the rules do not say.
+DEFAULT_MODELS = 20
+DEFAULT_STIMULI = 1000
 
 Team = Literal["blue", "red"]
 BlueRule = Literal["mean_cka", "largest_set"]
@@ -51,7 +54,7 @@ class BlueRules:
         ``largest_set``: the score is the number of models, if the least similarity of
         two of them reaches `threshold`, else 0.
     count : int or None
-        Models to name; None for ``largest_set``, which takes 2 or more.
+        Models to name, 20 if the file does not say; None for ``largest_set``, which takes 2 or more.
     threshold : float or None
         In [0, 1]; None for ``mean_cka``.
     optimum : Optimum or None
@@ -88,7 +91,7 @@ class RedRules:
     Attributes
     ----------
     count : int
-        Stimuli to name.
+        Stimuli to name, 1,000 if the file does not say.
     random : RandomDraws or None
         None in a public copy.
     activations : str or None
@@ -143,7 +146,8 @@ def _blue(document: Mapping[str, Any]) -> BlueRules:
     if rule == "mean_cka":
         if "threshold" in document:
             raise _invalid('"threshold" belongs to the rule largest_set')
-        return BlueRules("mean_cka", _whole(document, "count", 2), None, optimum)
+        count = _whole({"count": DEFAULT_MODELS, **document}, "count", 2)
+        return BlueRules("mean_cka", count, None, optimum)
     if rule == "largest_set":
         if "count" in document:
             raise _invalid('"count" belongs to the rule mean_cka')
@@ -172,7 +176,7 @@ def _red(document: Mapping[str, Any]) -> RedRules:
     if document.get("rule") != "mean_cka":
         raise _invalid('"rule" must be "mean_cka"')
     # The unbiased estimate needs four stimuli.
-    count = _whole(document, "count", 4)
+    count = _whole({"count": DEFAULT_STIMULI, **document}, "count", 4)
     random = None
     if "random" in document:
         found = document["random"]
