@@ -9,7 +9,7 @@ DEV := $(VENV)/.dev
 WORKERS ?= auto
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench pack clean baseline lock image image-torch
+.PHONY: help demo test lint bench pack clean baseline lock image image-torch notebooks
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -47,6 +47,10 @@ lint: $(DEV) ## ruff and mypy
 
 bench: $(DEV) ## measure scoring and ingestion against plain references, write benchmarks/RESULTS.md
 	$(BIN)/python benchmarks/run.py
+
+notebooks: $(DEV) ## open the example notebooks (installs JupyterLab)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check jupyterlab
+	$(BIN)/jupyter lab examples/realign
 
 pack: $(CORE) ## build every competition's zip into dist/
 	$(BIN)/mimicry pack

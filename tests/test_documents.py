@@ -69,3 +69,26 @@ def test_commands_run(bundle: Path, document: str) -> None:
             check=False,
         )
         assert done.returncode == 0, f"{command}\n{done.stdout[-2000:]}\n{done.stderr[-2000:]}"
+
+
+def test_python_of_the_realign_page_runs(
+    bundle: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    import numpy as np
+
+    zoo = bundle / "demo_data" / "zoo"
+    shutil.copytree(zoo / "weights", tmp_path / "weights")
+    shutil.copy(zoo / "registry.json", tmp_path)
+    shutil.copytree(zoo / "images" / "blue_final", tmp_path / "images")
+    monkeypatch.chdir(tmp_path)
+    text = (ROOT / "docs" / "realign.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"^```python\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
+    assert len(blocks) == 2
+    draw = np.random.default_rng(0)
+    names = {name: draw.standard_normal((30, 8)) for name in "xyz"}
+    for block in blocks:
+        exec(compile(block, "docs/realign.md", "exec"), names)
+    assert capsys.readouterr().out.count("(60, ") == 12
