@@ -8,6 +8,7 @@ import shutil
 import signal
 import sys
 import threading
+import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from types import FrameType
@@ -30,6 +31,9 @@ from mimicry.errors import EXIT_DONE, EXIT_USAGE, BundleError, run_program
 EXIT_INTERRUPTED = 130
 # What shells show for a command whose reader went away, as with `| head`.
 EXIT_PIPE = 141
+
+# Click's, when a shell asks what may come next.
+_COMPLETING = "_MIMICRY_COMPLETE"
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _FORBIDDEN = {errno.EROFS, errno.EACCES, errno.EPERM}
@@ -67,7 +71,7 @@ Examples:
   mimicry rehearse
   mimicry pack
   mimicry activations extract registry.json --stimuli images/ --store activations
-  mimicry realign build blue activations/3f2a90c1d2e4b5a6 --phase development
+  mimicry realign build blue activations --phase development
 \n
 Exit codes: 0 done, 1 a bug of this program, 2 wrong usage, 3 the submission must be
 mended, 4 the bundle, its data or this machine must be mended.""",
@@ -125,8 +129,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         with suppress(OSError):
             print(f"Ended by {signal.Signals(ended.number).name}.", file=sys.stderr, flush=True)
         return 128 + ended.number
-    except KeyboardInterrupt:
-        print("Interrupted.", file=sys.stderr, flush=True)
+    except KeyboardInterrupt as interrupt:
+        # A command that can go on says so.
+        print(" ".join(["Interrupted.", *map(str, interrupt.args)]), file=sys.stderr, flush=True)
         return EXIT_INTERRUPTED
 
 
@@ -204,11 +209,17 @@ def _without_click(program: _Program) -> _Program:
         except click.ClickException as error:
             error.show()
             return EXIT_USAGE
-        except click.Abort:
-            raise KeyboardInterrupt from None
-        except SystemExit:
-            # Click's way out of a broken pipe; no command raises it otherwise.
-            return EXIT_PIPE
+        except click.Abort as aborted:
+            # Click puts this in place of an interrupt, which may say what to do next.
+            raise KeyboardInterrupt(*getattr(aborted.__cause__, "args", ())) from None
+        except SystemExit as leaving:
+            frames = [frame for frame, _ in traceback.walk_tb(leaving.__traceback__)]
+            if frames[-1].f_globals.get("__name__") == "click.core":
+                # Click's way out of a broken pipe, or after it told a shell what may come next.
+                told = os.environ.get(_COMPLETING) and isinstance(leaving.code, int)
+                return int(leaving.code or 0) if told else EXIT_PIPE
+            # No command of ours leaves so: code that it called did, and nothing is done.
+            raise RuntimeError(f"sys.exit({leaving.code!r}) was called within a command") from None
 
     return wrapped
 

@@ -3,13 +3,18 @@
 import json
 import os
 import re
+import time
 
 import pytest
-from activations_store_helpers import write_images, write_models
+from activations_store_helpers import numbers, plan, write_images, write_models
 from click.testing import CliRunner
 
 from mimicry.activations.extract import Outcome
+from mimicry.activations.listing import list_lines
 from mimicry.activations.progress import Progress, duration
+from mimicry.activations.store import open_writer
+from mimicry.activations.store_sets import cache_folders
+from mimicry.cli import main
 from mimicry.commands.activations import activations
 from mimicry.errors import BundleError
 
@@ -19,6 +24,12 @@ def mimicry(*arguments):
     if result.exception is not None and not isinstance(result.exception, Exception):
         raise result.exception
     return result
+
+
+def write(folder, plan):
+    with open_writer(folder, plan) as writer:
+        writer.write(0, numbers(0, plan.rows))
+        writer.finish()
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +56,9 @@ def test_extract_list_verify(room):
     assert done.exception is None, done.output
     assert "2 written, 0 kept, 0 failed" in done.output
     assert "10 stimuli of val, key" in done.output
-    assert re.search(r"test_resnet \(layer global_pool\): .*10 rows of 96.*images/s", done.output)
+    assert re.search(
+        r"test_resnet \(layer global_pool\): .*10 rows of 96 numbers, .*images/s", done.output
+    )
     again = extract(room, "--models", "test_res*")
     assert "0 written, 1 kept, 0 failed" in again.output
     listed = mimicry("list", room / "store")
@@ -85,7 +98,75 @@ def test_caches_under_other_conditions_are_marked(room):
         )
         assert extract_.exception is None, extract_.output
     lines = mimicry("list", room / "mixed").output.splitlines()
-    assert [line.endswith("*") for line in lines[1:]] == [False, False, True]
+    assert [line.endswith(" * batch_size 5") for line in lines[1:4]] == [False, False, True]
+    assert lines[4].startswith("* computed under other conditions") and len(lines) == 5
+
+
+def test_a_library_version_is_compared_within_its_source(tmp_path):
+    common = {"device": "cpu", "batch_size": 4, "torch": "2", "pillow": "11"}
+    versions = [{"timm": "1"}] * 3 + [{"torchvision": "3"}] * 2 + [{}, {"torchvision": "4"}]
+    for number, version in enumerate(versions):
+        identity = {"model": {"model_name": f"m{number}", "layer": "x"}}
+        write(tmp_path, plan(4, name=f"m{number}", conditions=common | version, identity=identity))
+    lines = list(list_lines(cache_folders(tmp_path)))
+    assert [line.marked for line in lines] == [False] * 6 + [True]
+    assert lines[-1].text.endswith("complete * torchvision 4")
+
+
+def test_caches_of_one_model_are_told_apart(tmp_path):
+    for name, code, mean in (("a", "1" * 64, 0.5), ("a", "2" * 64, 0.5), ("b", "1" * 64, 0.5)):
+        model = {"model_name": name, "layer": "x", "preprocess": {"mean": [mean] * 3}}
+        write(tmp_path, plan(4, name=name, identity={"model": model | {"code_sha256": code}}))
+    texts = [line.text for line in list_lines(cache_folders(tmp_path))]
+    assert len(texts) == 5
+    written = r", written \d{4}-\d\d-\d\d \d\d:\d\d UTC"
+    found = {text for text in texts if text.startswith(" ")}
+    assert {re.sub(written, "", text).strip() for text in found} == {
+        f"code_sha256 {'1' * 16}",
+        f"code_sha256 {'2' * 16}",
+    }
+    assert all(re.search(written, text) for text in found)
+    model |= {"model_name": "b", "preprocess": {"mean": [0.25] * 3}}
+    write(tmp_path, plan(4, name="b", identity={"model": model | {"weights_sha256": "3" * 64}}))
+    texts = [line.text for line in list_lines(cache_folders(tmp_path)) if line.text[0] == " "]
+    (text,) = (text for text in texts if "0.25" in text)
+    assert "code_sha256 none, preprocess.mean [0.25,0.25,0.25], weights_sha256 33" in text
+
+
+def test_a_missing_device_is_told_once(room):
+    for more in ([], ["--processes", "2"]):
+        result = extract(room, "--device", "cuda:99", *more, store="never")
+        assert result.exception.code == "device-missing"
+        assert "stimuli of" not in result.output
+    assert not (room / "never").exists()
+
+
+def test_faults_name_the_model_once(room):
+    models = [("test_resnet", 1, "no_layer", "flatten"), ("test_vit", 2, "norm", "cls")]
+    write_models(room / "wrong.json", models)
+    command = ["extract", room / "wrong.json", "--stimuli", room / "images", "--workers", 1]
+    result = mimicry(*command, "--store", room / "wrong", "--models", "test_resnet")
+    assert result.exception.code == "layer-unknown"
+    assert "The others" not in result.exception.sentence
+    label = "test_resnet (layer no_layer): "
+    assert f"{label}ResNet has no layer" in result.exception.sentence
+    assert result.exception.sentence.count(label) == result.output.count(label) == 1
+    both = mimicry(*command, "--store", room / "wrong")
+    assert "The others are in" in both.exception.sentence
+
+
+@pytest.mark.parametrize("restart", [[], ["--restart"]], ids=str)
+def test_an_interrupted_extraction_says_how_to_go_on(room, monkeypatch, capsys, restart):
+    def press(*arguments, **options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("mimicry.activations.extraction.extract_activations", press)
+    command = ["activations", "extract", str(room / "registry.json"), "--stimuli"]
+    command += [str(room / "images"), "--store", str(room / "never"), *restart]
+    assert main(command) == 130
+    without = " without --restart" if restart else ""
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert last == f"Interrupted. The same command{without} goes on where it stopped."
 
 
 @pytest.mark.parametrize(
@@ -157,15 +238,49 @@ def test_progress_estimates_by_what_was_computed(monkeypatch):
     with Progress(1000, stream=screen) as progress:
         progress.advance(500, computed=False)
         assert screen.text == ""
-        now[0] = 10.0
-        progress.advance(100)
-        assert screen.text == "600 of 1,000 images (60%), 10.0 images/s, about 40 s left\n"
-        progress.advance(1)
-        assert screen.text.count("\n") == 1
-        now[0] = 45.0
+        # Loading took this long, and says nothing of speed; nor does one batch.
+        now[0] = 60.0
+        progress.advance(50)
+        now[0] = 61.0
+        progress.advance(50)
+        assert screen.text == "550 of 1,000 images (55%)\n"
+        now[0] = 70.0
+        progress.advance(50)
+        assert screen.text.splitlines()[1] == (
+            "650 of 1,000 images (65%), 10.0 images/s, about 35 s left"
+        )
+        now[0] = 79.0
         progress.advance(1)
         assert screen.text.count("\n") == 2
+        now[0] = 80.0
+        progress.advance(1)
+        assert screen.text.count("\n") == 3
     assert [duration(s) for s in (5, 400, 20000, 400000)] == ["5 s", "7 min", "5.6 h", "4.6 days"]
+
+
+def test_progress_is_told_of_where_nothing_advances(monkeypatch):
+    monkeypatch.setattr("mimicry.activations.progress._FIRST", 0.0)
+    screen = Screen()
+    with Progress(10, stream=screen):
+        until = time.monotonic() + 20
+        while not screen.text and time.monotonic() < until:
+            time.sleep(0.05)
+    assert screen.text == "0 of 10 images (0%)\n"
+
+
+def test_a_bar_estimates_nothing_at_first(monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr("mimicry.activations.progress.time.monotonic", lambda: now[0])
+    screen = Screen()
+    screen.isatty = lambda: True
+    with Progress(1000, stream=screen) as progress:
+        progress.advance(50)
+        progress._bar.refresh()
+        assert "images/s" not in screen.text and "50/1000" in screen.text
+        now[0] = 10.0
+        progress.advance(50)
+        progress._bar.refresh()
+        assert "images/s" in screen.text
 
 
 def test_an_outcome_is_a_row_of_json():

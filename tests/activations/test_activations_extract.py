@@ -257,8 +257,10 @@ def test_too_little_space_is_told_before_anything_is_written(
 
 def test_a_device_that_is_not_there_is_told(images, registry, tmp_path):
     settings = dataclasses.replace(SETTINGS, device="cuda:99")
-    done = run(registry, images, tmp_path / "store", settings=settings, models=["test_resnet"])
-    assert done.outcomes[0].code == "device-missing"
+    with pytest.raises(BundleError) as raised:
+        run(registry, images, tmp_path / "store", settings=settings, models=["test_resnet"])
+    assert raised.value.code == "device-missing"
+    assert not (tmp_path / "store").exists()
 
 
 def test_processes_make_the_same_bytes_and_one_that_dies_costs_one_model(

@@ -2,16 +2,20 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
-from activations_store_helpers import numbers, plan, write_images
+from activations_store_helpers import numbers, plan, write_images, write_models
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mimicry import activations
 from mimicry.activations.reading import open_activations, open_store
 from mimicry.activations.stimuli import read_stimuli
 from mimicry.activations.store import open_writer, store_set_folder
+from mimicry.activations.store_sets import STIMULI, cache_folders
+from mimicry.codabench.reachable import reachable_modules
 from mimicry.errors import BundleError
 
 
@@ -129,6 +133,69 @@ def code(action, *arguments, **options):
 def test_a_store_is_opened_sorted_by_name(tmp_path):
     folder = set_of(tmp_path)
     assert [one.model_name for one in open_store(folder, verify=True)] == ["a", "b"]
+
+
+@pytest.mark.parametrize("kind", [str, Path])
+def test_a_store_of_one_list_is_opened_and_its_rows_are_named(tmp_path, kind):
+    folder = set_of(tmp_path)
+    opened = activations.open_store(kind(tmp_path / "store"))
+    assert [one.folder for one in opened] == [one.folder for one in open_store(folder)]
+    listed = activations.read_stimuli(kind(tmp_path / "images"), "val").stimuli
+    assert opened[0].stimuli is opened[1].stimuli
+    assert opened[0].stimuli == listed == activations.read_catalogue(kind(folder / STIMULI))
+    alone = activations.open_activations(kind(opened[0].folder))
+    assert alone.stimuli == listed
+    entry = write_models(tmp_path / "registry.json")
+    assert len(activations.read_registry(kind(entry))) == 3
+    other = tmp_path / "store" / "other"
+    other.mkdir()
+    (other / STIMULI).write_text("")
+    assert code(open_store, tmp_path / "store") == "store-several-sets"
+
+
+def test_stimuli_that_are_not_those_of_the_rows_are_refused(tmp_path):
+    folder = set_of(tmp_path)
+    lines = (folder / STIMULI).read_text().splitlines(keepends=True)
+    (folder / STIMULI).write_text("".join(lines[::-1]))
+    opened = open_activations(cache_folders(folder)[0])
+    with pytest.raises(BundleError) as raised:
+        _ = opened.stimuli
+    assert raised.value.code == "activations-stimuli"
+
+
+def test_the_package_offers_its_names_and_loads_them_late():
+    code = """
+import sys
+import mimicry.activations as activations
+assert not [name for name in sys.modules if name.startswith("mimicry.activations.")]
+assert {"open_store", "load_model"} <= set(dir(activations))
+from mimicry.activations import open_store, read_registry, extract
+from mimicry.activations import extract_activations, Settings
+assert extract.Settings is Settings
+assert "torch" not in sys.modules
+for name in activations.__all__:
+    assert getattr(activations, name).__module__.startswith("mimicry.activations.")
+assert "torch" in sys.modules
+try:
+    activations.nothing
+except AttributeError as error:
+    assert "nothing" in str(error)
+else:
+    raise SystemExit("nothing is there")
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_packed_programs_do_not_hold_what_the_package_offers():
+    programs = Path(__file__).resolve().parents[2]
+    for name in ("scoring_program_blue", "scoring_program_red"):
+        found = reachable_modules(programs / name).modules
+        assert {one for one in found if one.startswith("activations/")} == {
+            "activations/__init__.py",
+            "activations/entries.py",
+            "activations/stimuli.py",
+            "activations/stimulus_sources.py",
+        }
 
 
 def test_a_store_with_anything_amiss_is_refused(tmp_path):

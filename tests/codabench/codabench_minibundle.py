@@ -8,6 +8,7 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import yaml
 from PIL import Image
 
@@ -166,15 +167,54 @@ def copy_repository(destination: Path) -> Path:
         labels = table(names, groups[data.partition("_")[2]])
         make_zip(destination / f"input_data/{data}.zip", dict.fromkeys(names, PNG))
         make_zip(destination / f"reference_data/{data}.zip", {f"{data}.csv": labels})
-    for team, chosen in (("blue", "registry.json"), ("red", "catalogue.jsonl")):
-        rules = json.dumps({"competition": team, "rule": "mean_cka", "count": 4})
-        public = {"rules.json": rules, chosen: "[]"}
-        (destination / "public_data" / team).mkdir(parents=True)
-        for name, text in public.items():
-            (destination / "public_data" / team / name).write_text(text)
-        for phase in ("development", "final"):
-            make_zip(
-                destination / f"reference_data/{team}_{phase}.zip",
-                {**{n: t.encode() for n, t in public.items()}, "secret.npy": phase.encode() * 8},
-            )
+    for team, (name, text, secret) in (("blue", _blue()), ("red", _red())):
+        rules: dict[str, Any] = {"competition": team, "rule": "mean_cka", "count": 4}
+        public = destination / "public_data" / team
+        public.mkdir(parents=True)
+        (public / name).write_text(text)
+        (public / "rules.json").write_text(json.dumps(rules))
+        hidden = {
+            "optimum": {"value": 0.5, "upper_bound": 0.5, "proved": True},
+            "random": {"mean": 0.5, "standard_deviation": 0.1, "draws": 2},
+        }
+        key = "optimum" if team == "blue" else "random"
+        rules[key] = hidden[key]
+        for number, phase in enumerate(("development", "final")):
+            members = {n: _npy(array ** (1 + number)) for n, array in secret.items()}
+            members |= {name: text.encode(), "rules.json": json.dumps(rules).encode()}
+            make_zip(destination / f"reference_data/{team}_{phase}.zip", members)
     return destination
+
+
+def _blue() -> tuple[str, str, dict[str, Any]]:
+    models = [
+        {
+            "model_name": f"model-{number}", "source": "timm", "weights": "imagenet",
+            "layer": "norm", "pooling": "flatten",
+            "preprocess": {"resize": 64, "crop": 64, "mean": [0.5] * 3, "std": [0.5] * 3},
+        }
+        for number in range(4)
+    ]  # fmt: skip
+    cka = (1 + np.eye(4)) / 2
+    arrays = {"cka.npy": cka, "cka_unbiased.npy": cka}
+    return (
+        "registry.json",
+        json.dumps(models),
+        arrays | {"replicates.npy": np.full((2, 10), 0.5, np.float32)},
+    )
+
+
+def _red() -> tuple[str, str, dict[str, Any]]:
+    rows = [
+        {"dataset_name": "d", "image_identifier": f"{n}.png", "sha256": f"{n}" * 64, "size": 9}
+        for n in range(4)
+    ]
+    text = "".join(json.dumps(row) + "\n" for row in rows)
+    arrays = {f"models/{n}.npy": np.full((4, 3), n + 2, np.float32) for n in range(2)}
+    return "catalogue.jsonl", text, arrays
+
+
+def _npy(array: Any) -> bytes:
+    buffer = io.BytesIO()
+    np.save(buffer, array)
+    return buffer.getvalue()

@@ -78,11 +78,14 @@ def test_the_largest_set(tmp_path: Path) -> None:
         assert scores["minimum_pair"] == least
 
 
-def test_a_replicate_that_is_not_finite(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("value", "words"), [(np.nan, "not finite"), (1.1, "outside of 0"), (-0.1, "outside of 0")]
+)
+def test_a_replicate_that_cannot_be(tmp_path: Path, value: float, words: str) -> None:
     _, _, replicates = write_blue(tmp_path)
-    replicates[3] = np.nan
+    replicates[3] = value
     np.save(tmp_path / "replicates.npy", replicates)
-    with pytest.raises(BundleError, match="matrix-invalid"):
+    with pytest.raises(BundleError, match=f"{words}.*matrix-invalid"):
         score_models((0, 1), read_blue_reference(tmp_path))
 
 

@@ -5,6 +5,7 @@ import itertools
 import json
 import shutil
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +13,16 @@ import numpy as np
 import pytest
 from realign_store import ENTRIES, TWINS, entries_of_store, make_store, write_entries
 
+from mimicry.activations.manifest import read_manifest, write_manifest
 from mimicry.activations.reading import open_store
 from mimicry.activations.registry import read_registry
+from mimicry.activations.store_sets import find_store_set
 from mimicry.errors import BundleError
+from mimicry.files import sha256_file
 from mimicry.realign.build import BlueOptions, RedOptions, build_blue, build_red
 from mimicry.realign.reference import read_blue_reference, read_red_reference
 from mimicry.realign.rules import read_rules
 from mimicry.realign.sizes import LARGE, QUOTA, Part, SizeReport, size_text
-from mimicry.realign.stored import find_store_set
 
 BLUE = BlueOptions(count=2, replicates=8)
 RED = RedOptions(count=10, draws=5, models=("test_*",))
@@ -231,6 +234,11 @@ class TestStores:
         data = bytearray(shard.read_bytes())
         data[-4:] = np.float32(np.nan).tobytes()
         shard.write_bytes(bytes(data))
+        manifest = read_manifest(shard.parent)
+        assert manifest is not None
+        *others, last = manifest.shards
+        changed = replace(last, sha256=sha256_file(shard))
+        write_manifest(shard.parent, manifest.with_shards(*others, changed))
         for build in (lambda: blue(own, tmp_path), lambda: red(own, tmp_path)):
             with pytest.raises(BundleError) as caught:
                 build()
@@ -322,3 +330,29 @@ class TestSizes:
     )
     def test_decimal_units(self, size: int, text: str) -> None:
         assert size_text(size) == text
+
+
+def test_what_is_the_demos_is_called_so(made: Path, tmp_path: Path) -> None:
+    output, public = tmp_path / "reference_data" / "blue_final.zip", tmp_path / "public_data/blue"
+    registry = entries_of_store(made)
+    build_blue(made / "store", registry, output, public, BLUE)
+    paths = [output, public / "registry.json", public / "rules.json"]
+    record = {
+        "files": {path.relative_to(tmp_path).as_posix(): [sha256_file(path)] for path in paths}
+    }
+    zoo = tmp_path / "demo_data" / "zoo"
+    zoo.mkdir(parents=True)
+    (zoo / "manifest.json").write_text(json.dumps(record))
+    told: list[str] = []
+    build_blue(made / "store", registry, output, public, BLUE, say=told.append)
+    assert f"replaces the demo's {output}" in told
+    other = BlueOptions(count=3, replicates=8)
+    with pytest.raises(BundleError) as caught:
+        build_blue(made / "store", registry, output, public, other)
+    assert caught.value.code == "public-data-differ"
+    assert "`mimicry data clean` first" in caught.value.sentence
+    # What was changed since is nobody's demo.
+    (public / "rules.json").write_text("{}")
+    with pytest.raises(BundleError) as caught:
+        build_blue(made / "store", registry, output, public, other)
+    assert "data clean" not in caught.value.sentence

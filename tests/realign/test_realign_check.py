@@ -300,3 +300,35 @@ def test_a_faulty_file_is_not_packed(
     assert main(["pack-submission", str(path), "--output", "out.zip"]) == 3
     assert "Nothing was packed" in capsys.readouterr().err
     assert not (tmp_path / "out.zip").exists()
+
+
+def test_ten_faults_are_shown(check: Any, tmp_path: Path, bundle: Path) -> None:
+    names = [f"nobody-{number}" for number in range(3 * 9)]
+    found = check(put(tmp_path / "team.json", blue(*names)), "--bundle", str(bundle))
+    errors = [one for one in found.findings if one["level"] == "error"]
+    assert len(errors) == 11 and errors[-1]["code"] == "more-faults"
+    # One for each name, and one for their number.
+    assert errors[-1]["sentence"] == "team.json: and 18 more."
+
+
+@pytest.mark.parametrize(
+    ("options", "verdict"),
+    [
+        ([], "form is fine; names and count were not checked (0 errors"),
+        (["--count", "2"], "form is fine; names were not checked (0 errors"),
+        (["--registry", "registry.json"], "form is fine; count was not checked (0 errors"),
+        (["--registry", "registry.json", "--count", "2"], "looks fine (0 errors"),
+    ],
+)
+def test_the_verdict_does_not_praise_what_was_not_checked(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    options: list[str],
+    verdict: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    put(tmp_path / "registry.json", REGISTRY)
+    path = put(tmp_path / "team.json", blue("resnet50", "resnet50d"))
+    assert main(["check", str(path), *options]) == 0
+    assert f"team.json: {verdict}" in capsys.readouterr().out

@@ -1,8 +1,10 @@
 """competitions/blue.yaml and red.yaml: what they say, what pages and workflows say, a whole run."""
 
 import json
+import os
 import re
 import shutil
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -191,12 +193,76 @@ class TestWorkflows:
         secrets = [str(step) for step in self.steps(check) + self.steps(report)]
         assert not any("secrets." in text for text in secrets)
 
-    def test_paths_and_commands(self) -> None:
+    def test_only_its_own_comment_is_edited(self) -> None:
+        path = ROOT / ".github" / "workflows" / "realign-report.yml"
+        text = path.read_text()
+        assert "--edit-last" not in text and "startswith(env.MARKER)" in text
+        job = yaml.safe_load(text)["jobs"]["comment"]
+        assert job["env"]["MARKER"].startswith("<!-- ")
+        assert """printf '%s\\n' "$MARKER\"""" in job["steps"][0]["run"]
+
+    def listed(self, folder: Path) -> tuple[bytes, str]:
+        """Run the step that lists a merge's changes; return them and the step's outputs."""
+        path = ROOT / ".github" / "workflows" / "realign-submissions.yml"
+        (step,) = (s for s in self.steps(yaml.safe_load(path.read_text())) if s.get("id") == "list")
+        outputs = folder.parent / "outputs"
+        outputs.write_text("")
+        subprocess.run(
+            ["bash", "-e", "-c", step["run"]],
+            cwd=folder,
+            check=True,
+            env=os.environ | {"RUNNER_TEMP": str(folder.parent), "GITHUB_OUTPUT": str(outputs)},
+        )
+        return (folder.parent / "changes").read_bytes(), outputs.read_text()
+
+    def test_what_would_be_merged_is_listed(self, tmp_path: Path) -> None:
+        folder = tmp_path / "proposed"
+
+        def git(*words: str, at: Path = folder) -> None:
+            identity = ["-c", "user.name=n", "-c", "user.email=e@example.org"]
+            command = ["git", "-C", str(at), *identity, *words]
+            subprocess.run(command, check=True, capture_output=True)
+
+        folder.mkdir()
+        git("init", "--quiet", "--initial-branch=main")
+        teams = folder / "blue_team_submissions"
+        teams.mkdir()
+        (teams / "theirs.json").write_text("{}")
+        git("add", "."), git("commit", "--quiet", "--message", "one")
+        git("checkout", "--quiet", "-b", "proposed")
+        # A submodule that its own .gitmodules hides from a plain diff.
+        (teams / "mine.json").mkdir()
+        git("init", "--quiet", at=teams / "mine.json")
+        git("commit", "--quiet", "--allow-empty", "--message", "x", at=teams / "mine.json")
+        (folder / ".gitmodules").write_text(
+            '[submodule "m"]\n\tpath = blue_team_submissions/mine.json\n'
+            "\turl = ./x\n\tignore = all\n"
+        )
+        (teams / "theirs.json").chmod(0o755)
+        git("add", "--force", "."), git("commit", "--quiet", "--message", "two")
+        git("checkout", "--quiet", "main")
+        # What the branch got since is not the pull request's.
+        (teams / "new.json").write_text("{}")
+        git("add", "blue_team_submissions/new.json"), git("commit", "--quiet", "--message", "three")
+        git("merge", "--quiet", "--no-ff", "proposed", "--message", "merge")
+        changes, outputs = self.listed(folder)
+        assert set(changes.split(b"\0")[1::2]) == {
+            b".gitmodules", b"blue_team_submissions/mine.json",
+            b"blue_team_submissions/theirs.json",
+        }  # fmt: skip
+        assert outputs == "touched=true\n"
+        git("checkout", "--quiet", "-b", "other")
+        (folder / "README.md").write_text("blue_team_submissions/")
+        git("add", "README.md"), git("commit", "--quiet", "--message", "four")
+        assert self.listed(folder) == (b"A\0README.md\0", "")
+
+    def test_commands(self) -> None:
         path = ROOT / ".github" / "workflows" / "realign-submissions.yml"
         workflow = yaml.safe_load(path.read_text())
-        paths = workflow[True]["pull_request"]["paths"]
-        assert [one.partition("/")[0] for one in paths] == [f"{t}_team_submissions" for t in TEAMS]
-        assert all((ROOT / one.partition("/")[0] / "README.md").is_file() for one in paths)
+        # A required status that is skipped is waited for for ever.
+        assert workflow[True]["pull_request"] is None
+        for team in TEAMS:
+            assert (ROOT / f"{team}_team_submissions" / "README.md").is_file()
         scripts = "\n".join(step.get("run", "") for step in self.steps(workflow))
         lines = re.findall(r"^mimicry (.*?)(?: >|$)", scripts, re.MULTILINE)
         assert lines

@@ -2,6 +2,7 @@
 
 import json
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -65,6 +66,8 @@ FAULTS = [
     ("twice, nested", b'{"a":1,"a":{"c":1,"c":2}}', "json-duplicate-key", 'column 8: the key "a"'),
     ("twice, escaped", b'{"a":1,"\\u0061":1}', "json-duplicate-key", 'column 8: the key "a"'),
     ("nan", b'{"a":["NaN", NaN]}', "json-number", "column 14: NaN is no JSON number"),
+    ("glued", b'{"a":["NaN", NaNx]}', "json-number", "column 14: NaN is no JSON number"),
+    ("glued number", b'{"a": 1e999x}', "json-number", "column 7: the number 1e999"),
     ("infinity", b'{"a":-Infinity}', "json-number", "column 6: -Infinity"),
     ("1e999", b'{"a":-1e999}', "json-number", "column 6: the number -1e999"),
     ("huge integer", b'{"a":' + b"9" * 1_000_000 + b"}", "json-number", "(1,000,000 characters)"),
@@ -88,6 +91,37 @@ def test_every_fault_has_its_code_and_place(data: bytes, code: str, part: str) -
     assert caught.value.code == code
     assert part in caught.value.text
     assert "\n" not in caught.value.text and len(caught.value.text) < 300
+
+
+def filled(start: bytes, piece: bytes, end: bytes = b"") -> bytes:
+    """Return the largest document that is read, mostly of one piece."""
+    return start + piece * ((LARGEST_DOCUMENT - len(start) - len(end)) // len(piece)) + end
+
+
+@pytest.mark.parametrize(
+    ("data", "code"),
+    [
+        (filled(b'{"a": NaNx', b'\\"'), "json-number"),
+        (filled(b'{"a": NaN ', b'\\"', b"\\"), "json-number"),
+        (filled(b'{"a": NaN ', b'""'), "json-number"),
+        (filled(b'{"a": 1e999x', b'""'), "json-number"),
+        (filled(b'{"a": 1e999x', b'\\"'), "json-number"),
+        (filled(b'{"a": -Infinity,', b'"\\'), "json-number"),
+        (filled(b'{"a":[', b"[],", b"NaN]}"), "json-number"),
+        (filled(b"{", b'"\\u0061":0,', b'"b":0,"b":0}'), "json-duplicate-key"),
+        (filled(b'{"a":[', b'"\\t",', b'"\\u0007"]}'), "json-character"),
+        (filled(b'{"a":"', b"\xc2\xad", b'\\u0007"}'), "json-character"),
+        (filled(b'{"a":1', b"\n "), "json-syntax"),
+        (filled(b'{"a":1,', b" \n", b"}"), "json-syntax"),
+        (filled(b'{"a":', b'[{"":'), "json-nesting"),
+    ],
+)
+def test_faults_of_large_documents_are_told_in_linear_time(data: bytes, code: str) -> None:
+    # Each takes less than a second; what grows with the square takes hours.
+    before = time.process_time()
+    with pytest.raises(DocumentFault) as caught:
+        parse_object(data)
+    assert caught.value.code == code and time.process_time() - before < 5
 
 
 def test_as_deep_as_allowed() -> None:

@@ -90,6 +90,8 @@ class TestBoard:
             "wrong.json": "wrong-team",
         }
         assert all("\n" not in one.reason for one in board.failed)
+        # The file's name stands before the reason.
+        assert not any(one.file in one.reason for one in board.failed)
 
     def test_a_folder_serves_as_well_as_a_zip(self, bundle: Path, tmp_path: Path) -> None:
         folder = write(tmp_path / "teams", one=red_document())
@@ -113,6 +115,27 @@ class TestBoard:
         with pytest.raises(BundleError) as caught:
             score_folder(write(tmp_path / "teams", one=GOOD), tmp_path / "bad.zip")
         assert caught.value.code == "reference-missing"
+
+    @pytest.mark.parametrize("folder", ["red_team_submissions", "teams"])
+    def test_data_of_the_other_team_are_named(
+        self, bundle: Path, tmp_path: Path, folder: str
+    ) -> None:
+        teams = write(tmp_path / folder, one=red_document(), two=red_document())
+        with pytest.raises(BundleError) as caught:
+            score_folder(teams, bundle / "reference_data" / "blue.zip")
+        assert caught.value.code == "reference-other-team"
+        assert "blue.zip holds Blue's data" in caught.value.sentence
+        assert "name red_development.zip" in caught.value.sentence
+
+    def test_an_empty_folder_is_said_to_be_empty(self, bundle: Path, tmp_path: Path) -> None:
+        with pytest.raises(BundleError) as caught:
+            score_folder(write(tmp_path / "teams"), bundle / "reference_data" / "blue.zip")
+        assert caught.value.code == "folder-missing"
+        assert "teams holds no JSON files" in caught.value.sentence
+
+
+def path_in(path: Path) -> str:
+    return f"{path.parent.name}/{path.name}"
 
 
 SCORES = dict.fromkeys(
@@ -141,11 +164,12 @@ class TestForms:
     def test_markdown_shows_strangers_texts_as_code(self) -> None:
         text = board_text(BOARD, "markdown")
         lines = text.splitlines()
-        assert lines[0].startswith("| rank | team | score |") and lines[2].startswith("| 1 | a |")
+        assert lines[0].startswith("| rank | team | Score |") and lines[2].startswith("| 1 | a |")
         assert lines[-1] == "- `=cmd.json`: `@all 'x' [l](http://a) is | wrong [json-syntax]`"
 
     def test_text(self) -> None:
         text = board_text(BOARD, "text")
+        assert "Share of the optimum" in text.splitlines()[0]
         assert text.splitlines()[1].split() == ["1", "a", *["0.5000"] * 5]
         assert "not scored:" in text
 
@@ -177,7 +201,7 @@ class TestChanges:
         ("changes", "words"),
         [
             ([("A", "blue_team_submissions/twins.json")], "same weights"),
-            ([("A", "red_team_submissions/few.json")], "names 5 stimuli"),
+            ([("A", "red_team_submissions/few.json")], "names 5; name exactly 6"),
             ([("A", "blue_team_submissions/none.json")], "json-unreadable"),
             ([("D", "blue_team_submissions/mine.json")], "is removed"),
             ([("T", "blue_team_submissions/mine.json")], "no plain file"),
@@ -206,6 +230,60 @@ class TestChanges:
         link.symlink_to(bundle / "competition.yaml")
         code, text = self.verdict(bundle, proposed, ("A", "blue_team_submissions/link.json"))
         assert code == 3 and "json-unreadable" in text
+
+    @pytest.mark.parametrize("target", ["mine.json", "loop.json", "..", "/", "/dev/zero", "none"])
+    def test_no_link_is_followed(self, bundle: Path, proposed: Path, target: str) -> None:
+        (proposed / "blue_team_submissions" / "loop.json").symlink_to(target)
+        code, text = self.verdict(bundle, proposed, ("A", "blue_team_submissions/loop.json"))
+        assert code == 3 and "is a symbolic link" in text and "json-unreadable" in text
+
+    def test_neither_is_a_link_that_stands_for_the_folder(
+        self, bundle: Path, proposed: Path
+    ) -> None:
+        blue = proposed / "blue_team_submissions"
+        blue.rename(proposed / "elsewhere")
+        blue.symlink_to("elsewhere")
+        code, text = self.verdict(bundle, proposed, ("A", "blue_team_submissions/mine.json"))
+        assert code == 3 and "is not in a plain folder" in text
+
+    def test_a_folder_is_no_file(self, bundle: Path, proposed: Path) -> None:
+        (proposed / "blue_team_submissions" / "sub.json").mkdir()
+        write(proposed / "blue_team_submissions" / "sub.json", mine=GOOD)
+        code, text = self.verdict(bundle, proposed, ("A", "blue_team_submissions/sub.json"))
+        assert code == 3 and "is a folder or a submodule" in text
+        inside = ("A", "blue_team_submissions/sub.json/mine.json")
+        code, text = self.verdict(bundle, proposed, inside)
+        assert code == 3 and "a submission is" in text
+
+    def test_an_executable_file_is_told(self, bundle: Path, proposed: Path) -> None:
+        path = proposed / "blue_team_submissions" / "mine.json"
+        assert "executable" not in self.verdict(bundle, proposed, ("M", path_in(path)))[1]
+        path.chmod(0o755)
+        code, text = self.verdict(bundle, proposed, ("M", path_in(path)))
+        assert code == 0 and "mine.json is executable" in text and "a maintainer must see" in text
+
+    def test_the_other_teams_file(self, bundle: Path, proposed: Path) -> None:
+        write(proposed / "blue_team_submissions", swapped=red_document())
+        code, text = self.verdict(bundle, proposed, ("A", "blue_team_submissions/swapped.json"))
+        assert code == 3 and "wrong-team" in text
+
+    @pytest.mark.parametrize(
+        "name",
+        ["a\n::error::x.json", "\x1b]0;x\x07.json", "[l](http://a).json", "`@all`.json", "ü.json",
+         "x.json\n", "../x.json", "a\u202eb.json", "a b.json", "-rf.json" * 9],
+    )  # fmt: skip
+    def test_odd_names_stay_on_one_line(self, bundle: Path, proposed: Path, name: str) -> None:
+        for change in (("A", f"blue_team_submissions/{name}"), ("A", name)):
+            known = ("A", "blue_team_submissions/mine.json")
+            found = judge_changes([Change(*change), Change(*known)], proposed, Known(bundle))
+            assert found.exit_code == 3
+            assert all(line.isprintable() and line.isascii() for line in found.lines)
+
+    def test_texts_of_the_file_stay_on_one_line(self, bundle: Path, proposed: Path) -> None:
+        write(proposed / "blue_team_submissions", odd=GOOD | {"a\n::error::b\u202e": 1})
+        path = "blue_team_submissions/odd.json"
+        found = judge_changes([Change("A", path)], proposed, Known(bundle))
+        assert found.exit_code == 3 and all(line.isprintable() for line in found.lines)
 
     def test_nothing_of_ours(self, bundle: Path, proposed: Path) -> None:
         assert self.verdict(bundle, proposed, ("M", "README.md"))[0] == 0

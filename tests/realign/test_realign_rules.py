@@ -37,6 +37,14 @@ def test_complete_rules(tmp_path: Path) -> None:
     )
 
 
+def test_checksums_of_files(tmp_path: Path) -> None:
+    sums = {"cka.npy": "0" * 64, "registry.json": "f" * 64}
+    write_rules(tmp_path, MEAN | {"sha256": sums})
+    assert read_blue_rules(tmp_path).checksums == sums
+    write_rules(tmp_path, RED | {"sha256": {"catalogue.jsonl": "a" * 64}})
+    assert read_red_rules(tmp_path).checksums == {"catalogue.jsonl": "a" * 64}
+
+
 def test_public_rules_may_keep_secrets(tmp_path: Path) -> None:
     write_rules(tmp_path, MEAN | {"optimum": None})
     assert read_rules(tmp_path, "blue") == BlueRules("mean_cka", 20, None, None)
@@ -69,6 +77,10 @@ def test_counts_are_those_of_2026_where_the_rules_do_not_say(tmp_path: Path) -> 
         (MEAN | {"optimum": OPTIMUM | {"value": 0, "upper_bound": 0}}, "above 0"),
         (MEAN | {"optimum": OPTIMUM | {"proved": 1}}, "true or false"),
         (MEAN | {"optimum": OPTIMUM | {"bound": 1}}, '"optimum.bound" is no key'),
+        (MEAN | {"optimum": OPTIMUM | {"upper_bound": 1.1}}, "must be at most 1"),
+        (MEAN | {"sha256": []}, '"sha256" must be an object'),
+        (MEAN | {"sha256": {"rules.json": "0" * 64}}, '"sha256.rules.json" is no key'),
+        (MEAN | {"sha256": {"cka.npy": "A" * 64}}, "64 lower-case hexadecimal digits"),
         (MEAN | {"random": RANDOM}, '"random" is no key'),
     ],
 )

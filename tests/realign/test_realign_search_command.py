@@ -7,17 +7,20 @@ import subprocess
 import sys
 import time
 
+import click
 import numpy as np
 import pytest
 from realign_store import ENTRIES, TWINS, make_store
 
 from mimicry.activations.reading import open_store, stored_stimuli
 from mimicry.activations.registry import read_registry
+from mimicry.activations.store_sets import find_store_set
 from mimicry.cli import main
+from mimicry.commands import realign_search
 from mimicry.realign.catalogue import Catalogue, check_images
 from mimicry.realign.documents import parse_object
 from mimicry.realign.registered import Registry, check_models
-from mimicry.realign.stored import find_store_set, stored_models, weight_groups
+from mimicry.realign.stored import stored_models, weight_groups
 from mimicry.realign.submissions import Faults, read_blue, read_red
 from mimicry.similarity import mean_pairwise, similarity_matrix
 
@@ -154,6 +157,53 @@ def test_red_goes_on_from_its_checkpoint(root, tmp_path, capsys):
     assert "search-checkpoint-other" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("arguments", "hint"),
+    [([], ""), (["--checkpoint", "state"], " The same command goes on from the best set and")],
+    ids=["without", "with"],
+)
+def test_an_interrupted_blue_search_says_how_to_go_on(
+    root, tmp_path, capsys, monkeypatch, arguments, hint
+):
+    from mimicry.realign.search import blue
+
+    found = blue.best_models
+
+    def pressed(*given, **options):
+        return found(*given, **options)._replace(stopped="interrupted")
+
+    monkeypatch.setattr(blue, "best_models", pressed)
+    monkeypatch.chdir(tmp_path)
+    output = tmp_path / "blue.json"
+    command = ["--store", root / "store", "--count", 2, "--output", output, *arguments]
+    assert run("blue", *command) == 130
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert last == "Interrupted." if not hint else last.startswith(f"Interrupted.{hint}")
+    assert output.is_file()
+
+
+def test_a_search_is_not_silent_between_reports(monkeypatch, capsys):
+    now = [0.0]
+    monkeypatch.setattr(realign_search.time, "monotonic", lambda: now[0])
+    with click.Context(realign_search.search) as context:
+        voice = realign_search._Voice(context)
+        voice.say(lambda: "first")
+        for now[0], word in ((4.0, "early"), (6.0, "one"), (15.0, "soon"), (16.5, "two")):
+            voice.say(lambda word=word: word)
+        assert capsys.readouterr().err == "one\ntwo\n"
+        now[0] = 30.0
+        # Nobody says anything more.
+        deadline = time.perf_counter() + 20
+        said = ""
+        while not said and time.perf_counter() < deadline:
+            time.sleep(0.05)
+            said = capsys.readouterr().err
+        assert said == "two\n"
+    now[0] = 60.0
+    voice.say(lambda: "ended")
+    assert capsys.readouterr().err == ""
+
+
 def test_ctrl_c_writes_the_best_so_far(root, tmp_path):
     output = tmp_path / "red.json"
     command = [sys.executable, "-m", "mimicry.cli", *SEARCH, "red", "--store", root / "store"]
@@ -171,7 +221,8 @@ def test_ctrl_c_writes_the_best_so_far(root, tmp_path):
         out, err = process.communicate(timeout=60)
     assert process.returncode == 130, err
     assert "(interrupted)" in out
-    assert err.rstrip().splitlines()[-1] == "Interrupted."
+    last = err.rstrip().splitlines()[-1]
+    assert last == "Interrupted. The same command goes on where it stopped."
     assert len(json.loads(output.read_text())["differentiating_images"]) == 8
 
 

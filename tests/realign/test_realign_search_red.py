@@ -246,6 +246,80 @@ def test_a_model_that_is_blind_to_some_stimuli_is_found_out():
     assert mean_pairwise(similarity_matrix(chosen, "cka", dtype="float64")) == pytest.approx(0)
 
 
+def outlier(one):
+    one[5] *= 1e6
+
+
+def outliers(one):
+    one[::40] *= 1e6
+
+
+def tiny_half(one):
+    one[::2] *= 1e-9
+
+
+def tiny_half_at_zero(one):
+    one -= one.mean(axis=0)
+    one[::2] *= 1e-9
+
+
+def far_away(one):
+    one += 1e6
+
+
+def one_point(one):
+    one[::2] = one[0] + 1e6
+
+
+@pytest.mark.parametrize("options", [{}, {"memory": 2**14}], ids=["whole", "parts"])
+@pytest.mark.parametrize(
+    "spoil", [outlier, outliers, tiny_half, tiny_half_at_zero, far_away, one_point]
+)
+@pytest.mark.parametrize("which", [slice(None), slice(1)], ids=["all", "one"])
+def test_gross_scales_do_not_mislead(monkeypatch, spoil, which, options):
+    features = made(120, (5, 12, 150), dtype=np.float64)
+    for one in features[which]:
+        spoil(one)
+    monkeypatch.setattr(red_pool, "_PART", 40)
+    seen = []
+    found = best_stimuli(features, 20, patience=3, progress=seen.append, **options)
+    chosen = [one[list(found.members)] for one in features]
+    expected = mean_pairwise(similarity_matrix(chosen, "cka", dtype="float64"))
+    assert found.value == pytest.approx(expected, abs=1e-9)
+    # The definition itself has few digits where a point is far away.
+    constant = any(np.ptp(one, axis=0).max() == 0 for one in chosen)
+    naive = mean_cka_naive(features, found.members)
+    assert constant or found.value == pytest.approx(naive, abs=1e-6)
+    # The walk was at what it thought it was at.
+    assert seen[-1].value == pytest.approx(expected, abs=1e-6)
+    random = np.random.default_rng(0)
+    chance = [
+        mean_pairwise(similarity_matrix([one[rows] for one in features], "cka", dtype="float64"))
+        for rows in (random.choice(120, 20, replace=False) for _ in range(30))
+    ]
+    assert found.value < min(chance) - 0.05
+
+
+def test_a_state_that_lost_its_digits_is_made_anew():
+    features = made(60, dtype=np.float64)
+    for one in features:
+        one[5] *= 1e7
+    state = State(Kernels(opened(features), np.arange(60)), np.arange(20))
+    assert not state.is_lost()
+    saved = state.saved()
+    state.remove(5)
+    assert state.is_lost()
+    state.settle()
+    rest = np.delete(np.arange(20), 5)
+    assert not state.is_lost()
+    assert state.value() == pytest.approx(mean_cka_naive(features, rest), abs=1e-9)
+    added = state.with_each()
+    more = np.append(rest, 40)
+    assert added[40] == pytest.approx(mean_cka_naive(features, more), abs=1e-9)
+    state.restore(saved)
+    assert state.value() == pytest.approx(mean_cka_naive(features, np.arange(20)), abs=1e-6)
+
+
 def test_two_models_and_all_stimuli():
     features = made(30, (4, 5))
     every = best_stimuli(features, 30)
@@ -348,7 +422,7 @@ def cifar(tmp_path_factory):
     from mimicry.activations.extraction import extract_activations
     from mimicry.activations.reading import open_store
     from mimicry.activations.registry import write_registry
-    from mimicry.realign.stored import find_store_set
+    from mimicry.activations.store_sets import find_store_set
 
     folder = tmp_path_factory.mktemp("cifar")
     shutil.copy(ENTRY_POINT, folder)

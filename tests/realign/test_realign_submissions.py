@@ -1,6 +1,8 @@
 """The form of submissions, their names, and that the published schemas say the same."""
 
 import json
+import random
+import time
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ from mimicry.realign.catalogue import Catalogue, check_images
 from mimicry.realign.names import KnownNames, fold
 from mimicry.realign.registered import Registry, check_models, read_blue_registry
 from mimicry.realign.submissions import (
+    MOST_GUESSES,
     MOST_KEPT,
     Fault,
     Faults,
@@ -86,7 +89,9 @@ SCALAR = st.none() | st.booleans() | st.integers(-1, 1) | st.floats(-1, 1) | TEX
 ANY = SCALAR | st.lists(SCALAR, max_size=2) | st.dictionaries(TEXT, SCALAR, max_size=2)
 ROWS = st.lists(
     st.dictionaries(ROW_KEYS, TEXT | ANY, max_size=4)
-    | st.fixed_dictionaries({"model_name": TEXT}, optional={"model_parameters": ANY, "source": ANY})
+    | st.fixed_dictionaries(
+        {"model_name": TEXT}, optional={"model_parameters": ANY, "source": ANY, "layer_name": ANY}
+    )
     | st.fixed_dictionaries({"dataset_name": TEXT, "image_identifier": TEXT})
     | SCALAR,
     max_size=3,
@@ -114,6 +119,7 @@ def test_the_reader_and_the_schema_agree(document: dict[str, Any]) -> None:
 
 GOOD = [
     ("blue", blue("a", {"model_name": "b", "source": "ssl", "model_parameters": None})),
+    ("blue", blue({"model_name": "b", "layer_name": None, "source": None})),
     ("blue", blue({"model_name": "b", "layer_name": "norm", "model_parameters": {"x": [1]}})),
     ("blue", blue("a", team_name="T", methodology="m", rationale="", evidence=[1], metadata={})),
     ("red", red([1, 2], metadata={"n_images": 2, "proxy_models": ["a"], "predicted_score": 0.5})),
@@ -184,7 +190,7 @@ BLUE_FAULTS = [
         "same-weights",
         "models[1] (mixer) has the same weights as models[0]",
     ),
-    (blue("resnet50"), "wrong-count", "models names 1 model; name 2 or more"),
+    (blue("resnet50"), "wrong-count", "`models` names 1; name 2 or more"),
     ({"model": []}, "unknown-key", 'has the unknown key "model"; perhaps "models" is meant'),
 ]
 
@@ -202,7 +208,7 @@ def test_blue_counts() -> None:
     document = blue("resnet50", "resnet50d")
     assert faults_of_blue(document, 2) == [] == faults_of_blue(document)
     (fault,) = faults_of_blue(document, 3)
-    assert fault == Fault("wrong-count", "models", "names 2 models; name exactly 3")
+    assert fault == Fault("wrong-count", "`models`", "names 2; name exactly 3")
 
 
 def test_rows_of_the_registry_come_in_the_order_of_the_submission() -> None:
@@ -309,6 +315,38 @@ def test_hints_among_a_hundred_thousand_names_are_quick() -> None:
     assert 'perhaps "ILSVRC2012_val_00050000.JPEG"' in known.hint("ILSVRC2012_val_00050000.JPG")
     for i in range(200):
         known.hint("ILSVRC2012_val_0005" + "z" * i)
+
+
+@pytest.mark.parametrize(("letters", "length"), [("abcdefghij", 120), ("ab", 120), ("ab", 198)])
+def test_unknown_names_cost_seconds_at_most(letters: str, length: int) -> None:
+    draw = random.Random(0)
+
+    def names(count: int) -> list[str]:
+        return ["".join(draw.choices(letters, k=length)) for _ in range(count)]
+
+    stimuli = [Stimulus("d", name, f"{i:064x}", None, 1) for i, name in enumerate(names(5_000))]
+    submission = {
+        "images": [{"dataset_name": "d", "image_identifier": name} for name in names(1000)]
+    }
+    faults = Faults()
+    before = time.process_time()
+    check_images(read_red(submission, faults), Catalogue(stimuli), 1000, faults)
+    # About 1 s at worst; without a bound on guesses and their work it takes minutes.
+    assert faults.count == 1000 and time.process_time() - before < 5
+
+
+def test_a_meaning_is_guessed_for_the_faults_that_are_told() -> None:
+    rows = [*range(MOST_GUESSES + 5)]
+    document = red(rows)
+    for row in document["differentiating_images"]:
+        row["image_identifier"] += "x"
+    found = faults_of_red(document)
+    assert ["perhaps" in fault.sentence for fault in found] == [r < MOST_GUESSES for r in rows]
+    # Look-alikes cost nothing, and are always explained.
+    document = red(rows)
+    for row in document["differentiating_images"]:
+        row["image_identifier"] = row["image_identifier"].lower()
+    assert all("case and spaces count" in fault.sentence for fault in faults_of_red(document))
 
 
 def test_a_registry_of_the_2026_form_is_read(tmp_path: Path) -> None:

@@ -98,15 +98,23 @@ def pump(
             settle(*pending.popleft())
 
 
-def chosen_device(name: str) -> str:
+def chosen_device(name: str, gpus: int | None = None) -> str:
     """Return the device to use: ``auto`` is the first GPU if there is one, else the CPU.
+
+    Parameters
+    ----------
+    name : str
+        ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+    gpus : int, optional
+        How many there are, where that is known; else torch is asked.
 
     Raises
     ------
     BundleError
         ``device-missing``.
     """
-    gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if gpus is None:
+        gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if name == "auto":
         return "cuda:0" if gpus else "cpu"
     if name == "cpu":

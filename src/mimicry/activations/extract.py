@@ -32,10 +32,11 @@ from mimicry.activations.entries import ModelEntry, entry_document
 from mimicry.activations.locks import StoreBusyError, wait_until_free
 from mimicry.activations.manifest import read_manifest
 from mimicry.activations.plans import Plan, cache_folder, shard_rows
-from mimicry.activations.reading import open_activations, stored_stimuli
+from mimicry.activations.reading import open_activations
 from mimicry.activations.registry import read_registry
 from mimicry.activations.stimuli import StimulusSet, open_listed
 from mimicry.activations.store import ShardWriter, open_writer
+from mimicry.activations.store_sets import stored_stimuli
 from mimicry.errors import BundleError, MimicryError, one_line
 
 if TYPE_CHECKING:
@@ -202,20 +203,28 @@ def extract_model(room: Room, index: int, *, count: Count, say: Say) -> Outcome:
         Another process writes it.
     """
     entry = room.entries[index]
+    own = os.getpid()
     try:
         outcome = _extracted(room, entry, count=count, say=say)
     except StoreBusyError:
         raise
     except MimicryError as error:
-        outcome = Outcome(entry.label, "failed", str(error), error.code)
-    except Exception as error:
-        if type(error).__name__ == "UncompletedJobError":
-            # Submitit's word from a signal handler: the task's time is over, not this model's.
+        # Sentences may begin with the model's name, which every outcome is told with.
+        sentence = error.sentence.removeprefix(f"{entry.label}: ")
+        sentence = sentence.removeprefix(f"{entry.model_name}: ")
+        outcome = Outcome(entry.label, "failed", f"{sentence} [{error.code}]", error.code)
+    except (Exception, SystemExit, GeneratorExit) as error:
+        if _of_submitit(error):
+            # From a signal handler: the task's time is over, which is not this model's fault.
             raise
         code, sentence = _explained(error)
         if code == "model-failed":
             say(traceback.format_exc().rstrip())
         outcome = Outcome(entry.label, "failed", f"{sentence} [{code}]", code)
+    finally:
+        if os.getpid() != own:
+            # A model forked, and its child came back from it: it has no part in this.
+            os._exit(0)
     say(f"{outcome.label}: {outcome.text}")
     return outcome
 
@@ -262,11 +271,11 @@ def _extracted(room: Room, entry: ModelEntry, *, count: Count, say: Say) -> Outc
         seconds = time.monotonic() - loaded
     _log(room.request.store_set, plan, device, len(stimuli) - there, seconds, loaded - began)
     speed = (len(stimuli) - there) / max(seconds, 1e-9)
-    kept = f", {there:,} of them from before" if there else ""
+    kept = f" ({there:,} of them from before)" if there else ""
     return Outcome(
         entry.label,
         "written",
-        f"{writer.folder.name}, {len(stimuli):,} rows{kept} of {plan.width:,}, "
+        f"{writer.folder.name}, {len(stimuli):,} rows{kept} of {plan.width:,} numbers, "
         f"{seconds:,.1f} s, {speed:,.1f} images/s",
     )
 
@@ -367,7 +376,16 @@ def _check_space(store_set: Path, plan: Plan, writer: ShardWriter) -> None:
         )
 
 
-def _explained(error: Exception) -> tuple[str, str]:
+def _of_submitit(error: BaseException) -> bool:
+    """Tell whether submitit raised this, by its class or by ``sys.exit``."""
+    if type(error).__name__ == "UncompletedJobError":
+        return True
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    module = frames[-1].f_globals.get("__name__", "") if frames else ""
+    return str(module).partition(".")[0] == "submitit"
+
+
+def _explained(error: BaseException) -> tuple[str, str]:
     name = type(error).__name__
     if name == "OutOfMemoryError" or isinstance(error, MemoryError):
         return (

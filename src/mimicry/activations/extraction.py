@@ -1,6 +1,7 @@
 """Extraction as one call: a registry, stimuli and a store, here or on a cluster."""
 
 import fnmatch
+import os
 import sys
 from collections import Counter
 from collections.abc import Sequence
@@ -10,7 +11,7 @@ from typing import NamedTuple
 
 from mimicry.activations.entries import ModelEntry
 from mimicry.activations.extract import Outcome, Request, Room, Settings, extract_models
-from mimicry.activations.jobs import Model, run_processes
+from mimicry.activations.jobs import Model, count_gpus, run_processes
 from mimicry.activations.progress import Progress
 from mimicry.activations.registry import read_registry
 from mimicry.activations.slurm import SlurmOptions, run_on_slurm
@@ -48,18 +49,20 @@ class Extraction(NamedTuple):
         codes = Counter(outcome.code for outcome in self.failed)
         shown = "; ".join(f"{o.label}: {one_line(o.text, 300)}" for o in self.failed[:3])
         more = len(self.failed) - 3
+        some = len(self.failed) < len(self.outcomes)
+        others = f" The others are in {self.store_set}." if some else ""
         raise BundleError(
             next(iter(codes)) if len(codes) == 1 else "models-failed",
             f"{len(self.failed)} of {len(self.outcomes)} models failed"
             f" ({', '.join(f'{code}: {n}' for code, n in sorted(codes.items()))}): {shown}"
-            f"{f'; and {more} more' if more > 0 else ''}. The others are in {self.store_set}.",
+            f"{f'; and {more} more' if more > 0 else ''}.{others}",
         )
 
 
 def extract_activations(
-    registry: Path,
-    places: Sequence[tuple[str, Path]],
-    store: Path,
+    registry: str | os.PathLike[str],
+    places: Sequence[tuple[str, str | os.PathLike[str]]],
+    store: str | os.PathLike[str],
     *,
     models: Sequence[str] = (),
     shard: tuple[int, int] = (1, 1),
@@ -74,11 +77,11 @@ def extract_activations(
 
     Parameters
     ----------
-    registry : Path
+    registry : path
         The registry file.
-    places : sequence of (str, Path)
+    places : sequence of (str, path)
         Data sets and the folder or zip of images of each.
-    store : Path
+    store : path
         A folder, made when missing.
     models : sequence of str
         Names or patterns (``resnet*``); all by default.
@@ -96,11 +99,14 @@ def extract_activations(
     Raises
     ------
     BundleError
-        When nothing could begin. What becomes of each model is in the outcomes; see
-        `Extraction.check`.
+        When nothing could begin, ``device-missing`` among others. What becomes of each
+        model is in the outcomes; see `Extraction.check`.
     """
+    registry, store = Path(registry), Path(store)
     settings = settings or Settings()
     chosen = choose_models(read_registry(registry), models, shard)
+    if slurm is None:
+        _check_device(settings.device, processes)
     stimuli = _listed(places, settings.workers, progress)
     store_set = store_set_folder(store, stimuli).resolve()
     request = Request(registry.resolve(), store_set, stimuli.places, settings)
@@ -153,7 +159,19 @@ def choose_models(
     return [Model(i, entries[i].label) for i in sorted(set(chosen))[part - 1 :: parts]]
 
 
-def _listed(places: Sequence[tuple[str, Path]], threads: int, progress: bool) -> StimulusSet:
+def _check_device(name: str, processes: int) -> None:
+    """Refuse a GPU that is not there once, before every model does."""
+    if name in {"auto", "cpu"}:
+        return
+    from mimicry.activations.compute import chosen_device
+
+    # Of several processes this one must not take memory on a GPU.
+    chosen_device(name, count_gpus() if processes > 1 else None)
+
+
+def _listed(
+    places: Sequence[tuple[str, str | os.PathLike[str]]], threads: int, progress: bool
+) -> StimulusSet:
     with ExitStack() as stack:
         shown: list[Progress] = []
         counted = 0

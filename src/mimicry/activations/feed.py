@@ -15,15 +15,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from mimicry.activations.stimuli import StimulusSet
-from mimicry.errors import BundleError
+from mimicry.errors import BundleError, one_line
 
 # What Pillow may take a stimulus for; its other readers are for rarer and riskier formats.
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM")
-# 16,384 x 16,384; a larger image is a mistake, and decoding it takes over 1 GB.
-LARGEST_IMAGE = 2**28
 
 Array = npt.NDArray[Any]
 Prepare = Callable[[Image.Image], Array]
@@ -59,9 +57,8 @@ def decode(data: bytes, name: str) -> Image.Image:
         ``stimulus-undecodable`` naming it.
     """
     try:
+        # Pillow warns of large images, and refuses those of twice `Image.MAX_IMAGE_PIXELS`.
         image = Image.open(io.BytesIO(data), formats=FORMATS)
-        if image.width * image.height > LARGEST_IMAGE:
-            raise ValueError(f"it has {image.width:,} x {image.height:,} pixels, which is too many")
         image.load()
     except Exception as error:
         raise _undecodable(name, error) from error
@@ -163,8 +160,13 @@ def _fill(stimuli: StimulusSet, prepare: Prepare, index: int, place: Array) -> N
 
 
 def _undecodable(name: str, error: Exception) -> BundleError:
+    if isinstance(error, UnidentifiedImageError):
+        # Pillow's sentence tells of an object in memory.
+        what = f"it is none of {', '.join(FORMATS)}"
+    else:
+        what = f"{type(error).__name__}: {one_line(str(error), 300)}"
     return BundleError(
         "stimulus-undecodable",
-        f"Stimulus {name} cannot be decoded ({type(error).__name__}: {error}); replace it, or "
+        f"Stimulus {name} cannot be decoded ({what}); replace it, or "
         "take it out of the set. None is ever skipped.",
     )

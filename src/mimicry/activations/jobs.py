@@ -10,6 +10,7 @@ costs the model that it was at: another takes its place.
 import json
 import os
 import queue
+import signal
 import subprocess
 import sys
 import threading
@@ -114,7 +115,7 @@ def _requests(request: Request, processes: int) -> list[Request]:
     settings = request.settings
     threads = settings.threads or max(1, _cores() // processes)
     workers = max(1, settings.workers // processes)
-    gpus = _gpus() if settings.device in {"auto", "cuda"} else 0
+    gpus = count_gpus() if settings.device in {"auto", "cuda"} else 0
     return [
         replace(
             request,
@@ -133,7 +134,8 @@ def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _gpus() -> int:
+def count_gpus() -> int:
+    """Return how many GPUs torch can use here."""
     # In a process of its own: asking makes a context, which would hold memory on each GPU.
     code = "import torch; print(torch.cuda.device_count() if torch.cuda.is_available() else 0)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
@@ -147,8 +149,11 @@ def _start(request: Request, number: int, events: "queue.Queue[Any]") -> _Worker
         stdout=subprocess.PIPE,
         text=True,
         encoding="utf-8",
+        # A group of its own, which ends with it: a model may leave processes behind.
+        start_new_session=True,
     )
     threading.Thread(target=_listen, args=(process, number, events), daemon=True).start()
+    threading.Thread(target=_clear, args=(process,), daemon=True).start()
     _send(process, request.text())
     return _Worker(process)
 
@@ -188,21 +193,39 @@ def _stop(processes: list[subprocess.Popen[str]]) -> None:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+        _kill_group(process.pid)
+
+
+def _clear(process: subprocess.Popen[str]) -> None:
+    """End what a worker leaves behind, which may hold the channel of its answers open."""
+    with suppress(ChildProcessError):
+        # Its number stays its own until somebody asks how it ended.
+        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+        _kill_group(process.pid)
+
+
+def _kill_group(group: int) -> None:
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(group, signal.SIGKILL)
 
 
 def _reason(code: int) -> str:
     return f"signal {-code}" if code < 0 else f"exit code {code}"
 
 
-def worker(lines: IO[str], answer: Callable[[dict[str, Any]], None]) -> None:
-    """Do what the lines say; see the head of this module."""
+def worker(
+    lines: IO[str],
+    answer: Callable[[dict[str, Any]], None],
+    end: Callable[[], object] = lambda: os._exit(0),
+) -> None:
+    """Do what the lines say, and `end` after the last; see the head of this module."""
     tasks: queue.Queue[str] = queue.Queue()
 
     def read() -> None:
         for line in lines:
             tasks.put(line)
         # The parent has ended, or wants no more: what is half done is not worth finishing.
-        os._exit(0)
+        end()
 
     threading.Thread(target=read, daemon=True).start()
     request = Request.from_text(tasks.get())
@@ -232,19 +255,34 @@ def worker(lines: IO[str], answer: Callable[[dict[str, Any]], None]) -> None:
 
 
 def _main() -> None:
-    # Whatever a model prints must not get between the answers.
+    # Whatever a model prints must not get between the answers, nor may it read the tasks.
+    # What `dup` makes is closed in the programs that a model starts.
+    tasks = os.fdopen(os.dup(0), encoding="utf-8")
     channel = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.close(nothing)
     os.dup2(2, 1)
+    own = os.getpid()
 
     def answer(document: dict[str, Any]) -> None:
+        if os.getpid() != own:
+            # A model forked, and its child came back from it.
+            os._exit(0)
         try:
             channel.write(json.dumps(document) + "\n")
             channel.flush()
         except BrokenPipeError:
-            os._exit(0)
+            end()
+
+    def end() -> None:
+        # Nobody else may be left to end what a model has started; the group is this process's.
+        if os.getpgid(0) == own == os.getpid():
+            os.killpg(own, signal.SIGKILL)
+        os._exit(0)
 
     try:
-        worker(sys.stdin, answer)
+        worker(tasks, answer, end)
     except Exception as error:
         print(f"{type(error).__name__}: {one_line(str(error))}", file=sys.stderr)
         raise

@@ -15,16 +15,17 @@ emits is flattened in the same order everywhere.
 """
 
 import contextlib
-import hashlib
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Literal, NamedTuple
 
 import torch
 from PIL import Image
 from torch import Tensor, nn
 
+from mimicry.activations.custom_code import code_sha256
 from mimicry.activations.entries import INTERPOLATIONS, Interpolation, ModelEntry
 from mimicry.activations.pooling import PoolingPlan, plan_pooling, pool, prefix_tokens
 from mimicry.activations.preprocess import Input, prepare
@@ -69,7 +70,8 @@ class Extractor:
     weights_sha256 : str
         Fingerprint of the loaded weights.
     code_sha256 : str or None
-        SHA-256 of the file of a custom model's entry point, where it is a file.
+        SHA-256 over a custom model's code; see `mimicry.activations.custom_code` for what
+        it covers. None for other sources.
     device : torch.device
         Where the model is.
     precision : str
@@ -84,6 +86,8 @@ class Extractor:
     precision: Precision
     _taps: Taps = field(repr=False, compare=False)
     _plan: PoolingPlan = field(repr=False)
+    # Mean and standard deviation of each channel, (3, 1, 1), on the device.
+    _scale: tuple[Tensor, Tensor] = field(repr=False, compare=False)
 
     def preprocess(self, image: Image.Image) -> Input:
         """Return an image as the model's input, float32 (3, crop, crop)."""
@@ -110,10 +114,7 @@ class Extractor:
             return pool(output.float(), self._plan)
 
     def _scaled(self, pixels: Tensor) -> Tensor:
-        mean, std = (
-            torch.tensor(values, dtype=torch.float32, device=pixels.device).view(3, 1, 1)
-            for values in (self.entry.preprocess.mean, self.entry.preprocess.std)
-        )
+        mean, std = self._scale
         return (pixels.permute(0, 3, 1, 2).float().div_(255) - mean).div_(std)
 
 
@@ -163,7 +164,7 @@ def load_model(
     *,
     device: str | torch.device = "cpu",
     precision: Precision = "float32",
-    root: Path = Path(),
+    root: str | os.PathLike[str] = "",
 ) -> Extractor:
     """Load a model and put a tap on its layer.
 
@@ -175,7 +176,7 @@ def load_model(
         Such as ``cpu``, ``cuda`` or ``cuda:1``.
     precision : str
         ``float32``, ``bfloat16`` or ``float16``.
-    root : Path
+    root : path
         The registry's folder; weights and entry points in files are looked up there.
 
     Returns
@@ -191,6 +192,7 @@ def load_model(
     """
     if precision not in PRECISIONS:
         raise ValueError(f"precision must be one of {', '.join(PRECISIONS)}, not {precision!r}")
+    root = Path(root)
     place = _device(device)
     resolved = resolve_entry(entry, root=root)
     model = _loaded(resolved, parse_weights(resolved.weights, root), root)
@@ -214,12 +216,20 @@ def load_model(
         entry=resolved,
         width=plan.width,
         weights_sha256=fingerprint,
-        code_sha256=_code_sha256(resolved, root),
+        code_sha256=code_sha256(resolved, root),
         device=place,
         precision=precision,
         _taps=taps,
         _plan=plan,
+        _scale=(
+            _channels(resolved.preprocess.mean, place),
+            _channels(resolved.preprocess.std, place),
+        ),
     )
+
+
+def _channels(values: tuple[float, float, float], place: torch.device) -> Tensor:
+    return torch.tensor(values, dtype=torch.float32, device=place).view(3, 1, 1)
 
 
 def probe_entry(entry: ModelEntry, *, root: Path = Path()) -> Probe:
@@ -336,10 +346,3 @@ def _arithmetic(device: torch.device, precision: Precision) -> Iterator[None]:
 
 def _layout(device: torch.device) -> torch.memory_format:
     return torch.channels_last if device.type == "cuda" else torch.contiguous_format
-
-
-def _code_sha256(entry: ModelEntry, root: Path) -> str | None:
-    where = (entry.entry_point or "").rpartition(":")[0]
-    if not where.endswith(".py"):
-        return None
-    return hashlib.sha256(root.joinpath(*PurePosixPath(where).parts).read_bytes()).hexdigest()

@@ -2,7 +2,9 @@
 
 import itertools
 import operator
+import os
 from collections.abc import Iterator, Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +19,22 @@ from mimicry.activations.manifest import (
     npy_header,
     read_manifest,
 )
-from mimicry.activations.stimuli import Stimulus, read_catalogue, stimuli_key
+from mimicry.activations.stimuli import Stimulus, stimuli_key
+from mimicry.activations.store_sets import STIMULI, cache_folders, find_store_set, stored_stimuli
 from mimicry.errors import BundleError
 from mimicry.files import sha256_file
 
-STIMULI = "stimuli.jsonl"
+__all__ = [
+    "STIMULI",
+    "Activations",
+    "cache_folders",
+    "check_shard",
+    "decode",
+    "find_store_set",
+    "open_activations",
+    "open_store",
+    "stored_stimuli",
+]
 
 
 class Activations:
@@ -67,6 +80,20 @@ class Activations:
     def items_key(self) -> str:
         """The key of the stimuli, or other items, that the rows are of."""
         return str(self.manifest.identity.get("items", ""))
+
+    @cached_property
+    def stimuli(self) -> tuple[Stimulus, ...]:
+        """The stimuli, that of row i at position i; read from beside the cache when asked for.
+
+        Raises
+        ------
+        BundleError
+            ``activations-stimuli`` when the list there is another one, and what
+            `stored_stimuli` raises.
+        """
+        stimuli = stored_stimuli(self.folder.parent)
+        _check_stimuli(self, stimuli_key(stimuli), len(stimuli))
+        return stimuli
 
     @property
     def count(self) -> int:
@@ -200,14 +227,14 @@ def decode(stored: npt.NDArray[Any], dtype: str) -> npt.NDArray[Any]:
     return (stored.astype(np.uint32) << np.uint32(16)).view(np.float32)
 
 
-def open_activations(folder: Path, *, verify: bool = False) -> Activations:
+def open_activations(folder: str | os.PathLike[str], *, verify: bool = False) -> Activations:
     """Open a cache that is complete.
 
     Its manifest, and every shard's size and header, are always checked; nothing else is read.
 
     Parameters
     ----------
-    folder : Path
+    folder : path
         ``STORE/<set>/<model>.<layer>.<key>``.
     verify : bool
         Also read every shard and compare its SHA-256.
@@ -218,6 +245,7 @@ def open_activations(folder: Path, *, verify: bool = False) -> Activations:
         ``activations-missing``, ``activations-incomplete``, ``activations-manifest``, or
         ``activations-damaged`` naming the shard.
     """
+    folder = Path(folder)
     manifest = read_manifest(folder)
     if manifest is None:
         raise BundleError(
@@ -265,73 +293,57 @@ def check_shard(folder: Path, manifest: Manifest, shard: Shard, *, verify: bool)
         raise _damaged(path, f"it cannot be read ({error.strerror})") from error
 
 
-def open_store(store_set: Path, *, verify: bool = False) -> tuple[Activations, ...]:
+def open_store(store: str | os.PathLike[str], *, verify: bool = False) -> tuple[Activations, ...]:
     """Open all caches over one list of stimuli.
 
     Parameters
     ----------
-    store_set : Path
-        ``STORE/<set>``: holds ``stimuli.jsonl`` and a folder for each cache.
+    store : path
+        A store that holds one list of stimuli, or ``STORE/<set>``, which holds
+        ``stimuli.jsonl`` and a folder for each cache.
     verify : bool
         As for `open_activations`.
 
     Returns
     -------
     tuple of Activations
-        Sorted by model name, then layer and key. Row i of each is of stimulus i.
+        Sorted by model name, then layer and key. Row i of each is of stimulus i, which
+        `Activations.stimuli` names.
 
     Raises
     ------
     BundleError
-        ``activations-missing`` when there are none, ``activations-stimuli`` when one is over
-        other stimuli than the list, and what `open_activations` raises: an incomplete cache
-        is refused, never passed over.
+        ``activations-missing`` when there are none, ``store-several-sets`` for a store of
+        several lists, ``activations-stimuli`` when one is over other stimuli than the list,
+        and what `open_activations` raises: an incomplete cache is refused, never passed over.
     """
+    store_set = find_store_set(store)
     folders = cache_folders(store_set)
     if not folders:
         raise BundleError(
             "activations-missing",
-            f"{store_set} holds no activations; name a folder STORE/<set> that "
-            "`mimicry activations extract` made.",
+            f"{store_set} lists stimuli and holds no activations; run `mimicry activations "
+            "extract` over them.",
         )
     stimuli = stored_stimuli(store_set)
     key = stimuli_key(stimuli)
     opened = []
     for folder in folders:
         one = open_activations(folder, verify=verify)
-        if one.items_key != key or one.count != len(stimuli):
-            raise BundleError(
-                "activations-stimuli",
-                f"{folder} is over other stimuli than {store_set / STIMULI}; put each cache into "
-                "the folder of its own stimuli.",
-            )
+        _check_stimuli(one, key, len(stimuli))
+        # One list for all of them, in place of one read for each.
+        one.stimuli = stimuli
         opened.append(one)
     return tuple(sorted(opened, key=lambda a: (a.model_name, a.layer, a.manifest.key)))
 
 
-def stored_stimuli(store_set: Path) -> tuple[Stimulus, ...]:
-    """Read the list of stimuli that the caches of a folder are over.
-
-    Raises
-    ------
-    BundleError
-        ``catalogue-unreadable``, ``catalogue-row``.
-    """
-    return read_catalogue(store_set / STIMULI)
-
-
-def cache_folders(store_set: Path) -> list[Path]:
-    """Return the caches in a folder, complete or not, sorted by name."""
-    try:
-        return sorted(
-            path
-            for path in store_set.iterdir()
-            if not path.name.startswith(".") and (path / MANIFEST).is_file()
-        )
-    except OSError as error:
+def _check_stimuli(opened: Activations, key: str, count: int) -> None:
+    if opened.items_key != key or opened.count != count:
         raise BundleError(
-            "activations-missing", f"{store_set} cannot be listed ({error.strerror}); check it."
-        ) from error
+            "activations-stimuli",
+            f"{opened.folder} is over other stimuli than {opened.folder.parent / STIMULI}; put "
+            "each cache into the folder of its own stimuli.",
+        )
 
 
 def _model(manifest: Manifest) -> Mapping[str, Any]:

@@ -8,6 +8,7 @@ its entries say nothing of interpolation (see `mimicry.activations.models.resolv
 
 import json
 import math
+import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -48,12 +49,12 @@ LARGEST_FILE = 32 * 1024 * 1024
 FAULTS_SHOWN = 20
 
 
-def read_registry(path: Path) -> tuple[ModelEntry, ...]:
+def read_registry(path: str | os.PathLike[str]) -> tuple[ModelEntry, ...]:
     """Read and check a registry.
 
     Parameters
     ----------
-    path : Path
+    path : path
         The JSON file; UTF-8, at most 32 MiB.
 
     Returns
@@ -69,6 +70,7 @@ def read_registry(path: Path) -> tuple[ModelEntry, ...]:
         ``registry-invalid`` with every fault, each with the index and name of its entry;
         ``library-missing`` without the library jsonschema.
     """
+    path = Path(path)
     document = _read_json(path)
     if faults := registry_faults(document):
         shown = "; ".join(faults[:FAULTS_SHOWN])

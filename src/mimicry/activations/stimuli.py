@@ -7,6 +7,7 @@ A list of stimuli is a JSON Lines file, ``stimuli.jsonl``: one object a row with
 
 import hashlib
 import json
+import os
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -113,7 +114,11 @@ def stimuli_key(stimuli: Iterable[Stimulus]) -> str:
 
 
 def read_stimuli(
-    source: Path, dataset_name: str, *, threads: int = 4, report: Report | None = None
+    source: str | os.PathLike[str],
+    dataset_name: str,
+    *,
+    threads: int = 4,
+    report: Report | None = None,
 ) -> StimulusSet:
     """List the images of a folder or zip, each with the SHA-256 of its bytes.
 
@@ -122,7 +127,7 @@ def read_stimuli(
 
     Parameters
     ----------
-    source : Path
+    source : path
         A folder, or a zip.
     dataset_name : str
         The name that the stimuli get as their data set's.
@@ -146,7 +151,10 @@ def read_stimuli(
 
 
 def read_stimuli_of(
-    places: Sequence[tuple[str, Path]], *, threads: int = 4, report: Report | None = None
+    places: Sequence[tuple[str, str | os.PathLike[str]]],
+    *,
+    threads: int = 4,
+    report: Report | None = None,
 ) -> StimulusSet:
     """List the images of several data sets, sorted by data set and identifier.
 
@@ -211,14 +219,15 @@ def catalogue_text(stimuli: Iterable[Stimulus]) -> str:
     )
 
 
-def read_catalogue(path: Path) -> tuple[Stimulus, ...]:
-    """Read a list of stimuli.
+def read_catalogue(path: str | os.PathLike[str]) -> tuple[Stimulus, ...]:
+    """Read a list of stimuli, in order.
 
     Raises
     ------
     BundleError
         ``catalogue-unreadable``, or ``catalogue-row`` naming file and line.
     """
+    path = Path(path)
     found: list[Stimulus] = []
     seen: set[tuple[str, str]] = set()
     try:
@@ -242,7 +251,7 @@ def read_catalogue(path: Path) -> tuple[Stimulus, ...]:
     return tuple(found)
 
 
-def _open(places: Sequence[tuple[str, Path]]) -> dict[str, Source]:
+def _open(places: Sequence[tuple[str, str | os.PathLike[str]]]) -> dict[str, Source]:
     sources: dict[str, Source] = {}
     for dataset, path in places:
         if not dataset or not dataset.isprintable() or len(dataset) > 200:
@@ -253,7 +262,7 @@ def _open(places: Sequence[tuple[str, Path]]) -> dict[str, Source]:
             raise BundleError(
                 "stimuli-name", f"The data set {dataset} is named twice; give each another name."
             )
-        sources[dataset] = open_source(path)
+        sources[dataset] = open_source(Path(path))
     return sources
 
 
@@ -282,6 +291,10 @@ def _stimulus(path: Path, number: int, line: bytes) -> Stimulus:
     texts = [row["dataset_name"], row["image_identifier"], row.get("class_name", "-")]
     if not all(isinstance(text, str) and text for text in texts):
         raise _bad_row(path, number, "a name in it is no text")
+    try:
+        "".join(texts).encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise _bad_row(path, number, "a name in it has half a character (a surrogate)") from error
     if not (isinstance(row["sha256"], str) and _HEX.fullmatch(row["sha256"])):
         raise _bad_row(path, number, "its sha256 is not 64 hexadecimal digits")
     if type(row["size"]) is not int or row["size"] < 0:

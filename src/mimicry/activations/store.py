@@ -33,10 +33,11 @@ from mimicry.activations.manifest import (
     write_manifest,
 )
 from mimicry.activations.plans import Plan
-from mimicry.activations.reading import STIMULI, check_shard, open_activations
+from mimicry.activations.reading import check_shard, open_activations
 from mimicry.activations.stimuli import StimulusSet, catalogue_text
+from mimicry.activations.store_sets import STIMULI
 from mimicry.errors import BundleError
-from mimicry.files import sha256_file, write_atomically
+from mimicry.files import remove_tree, sha256_file, write_atomically
 
 LOCKS = ".locks"
 _PART = ".part"
@@ -334,7 +335,7 @@ def _recovered(folder: Path, manifest: Manifest, report: Callable[[str], None]) 
     kept = {MANIFEST, *(shard.file for shard in whole)}
     for path in folder.iterdir():
         if path.name not in kept:
-            path.unlink()
+            _remove(path)
     return manifest
 
 
@@ -342,4 +343,12 @@ def _empty(folder: Path) -> None:
     # The manifest first: shards without one count for nothing.
     (folder / MANIFEST).unlink(missing_ok=True)
     for path in folder.iterdir():
+        _remove(path)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        # Nothing of ours; whatever it is, it must not be in the way.
+        remove_tree(path)
+    else:
         path.unlink()

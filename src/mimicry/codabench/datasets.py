@@ -5,23 +5,28 @@ import io
 import zipfile
 import zlib
 from collections.abc import Iterable
+from contextlib import ExitStack
 from pathlib import Path, PurePosixPath
 
 from PIL import Image
 
 from mimicry.codabench.model import Competition, Task
+from mimicry.codabench.realign_data import (
+    PhaseData,
+    check_phases,
+    team_of_data,
+    team_of_folder,
+)
 from mimicry.codabench.run_files import check_data_exists
-from mimicry.codabench.scratch import scratch_folder
+from mimicry.codabench.validation.source import FolderSource, Source, SourceError, ZipSource
 from mimicry.errors import BundleError
 from mimicry.files import is_clutter
 from mimicry.hybrids.reference import COLUMNS, check_gradable, parse_reference
 from mimicry.hybrids.tasks import TASKS
-from mimicry.realign.rules import RULES_NAME, read_rules
 
 NAME_COLUMN = "filename"
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".webp", ".gif", ".bmp")
 SHOWN = 5
-CATALOGUE_NAME = "catalogue.jsonl"
 
 
 def check_data(competition: Competition) -> tuple[str, ...]:
@@ -31,7 +36,8 @@ def check_data(competition: Competition) -> tuple[str, ...]:
     ------
     BundleError
         `data-missing`, listing all that are not there, `data-zip` for a folder, which the
-        platform would take, or the first fault that `check_task_data` finds.
+        platform would take, or the first fault that `check_task_data` finds, and of
+        Re-Align's data `mimicry.codabench.realign_data.check_phases`.
     """
     tasks = [task for phase in competition.phases for task in phase.tasks]
     for path in [path for task in tasks for path in (task.input_data, task.reference_data)]:
@@ -42,7 +48,8 @@ def check_data(competition: Competition) -> tuple[str, ...]:
                 f"are the data's: `cd {path} && zip -0 -r ../{path.name}.zip .`, and name that.",
             )
     check_data_exists(tasks, competition.bundle)
-    return tuple(warning for task in tasks for warning in check_task_data(task))
+    warnings = tuple(warning for task in tasks for warning in check_task_data(task))
+    return warnings + _check_realign(competition)
 
 
 def check_task_data(task: Task) -> tuple[str, ...]:
@@ -52,8 +59,8 @@ def check_task_data(task: Task) -> tuple[str, ...]:
     one CSV whose `filename` column names exactly these files. Every byte of both is
     read and every image's header is, so that damage shows here and not on the platform.
 
-    Reference data of a Re-Align board, known by their rules, have neither; of them the
-    rules are read, and every byte.
+    Reference data of a Re-Align board, known by their rules or their program, have
+    neither; of them every byte is read.
 
     Returns
     -------
@@ -65,13 +72,12 @@ def check_task_data(task: Task) -> tuple[str, ...]:
     BundleError
         `data-zip`, `data-image`, `data-layout`, `data-reference`, `data-names`,
         `data-leak`; in a CSV with the columns of hybrid detection also what
-        `mimicry.hybrids.reference` finds, and of a Re-Align board what
-        `mimicry.realign.rules.read_rules` finds.
+        `mimicry.hybrids.reference` finds.
     """
     if task.reference_data is None:
         return ()
-    if task.input_data is None and _is_realign(task.reference_data):
-        _check_realign(task.reference_data)
+    if _is_realign(task):
+        _check_every_byte(task.reference_data)
         return ()
     csv_name, table = _read_reference(task.reference_data)
     header, names = _read_table(table, f"{_shown(task.reference_data)}:{csv_name}")
@@ -88,13 +94,17 @@ def check_task_data(task: Task) -> tuple[str, ...]:
         return _check_contents(task, archive, table)
 
 
-def _is_realign(path: Path) -> bool:
+def _is_realign(task: Task) -> bool:
+    if task.reference_data is None or task.input_data is not None:
+        return False
+    if team_of_folder(task.scoring_program) is not None:
+        return True
+    with _open(task.reference_data) as archive:
+        return team_of_data(dict.fromkeys(archive.namelist())) is not None
+
+
+def _check_every_byte(path: Path) -> None:
     with _open(path) as archive:
-        return RULES_NAME in archive.namelist()
-
-
-def _check_realign(path: Path) -> None:
-    with _open(path) as archive, scratch_folder() as folder:
         try:
             damaged = archive.testzip()
         except (OSError, zipfile.BadZipFile, zlib.error, RuntimeError, EOFError) as error:
@@ -103,9 +113,53 @@ def _check_realign(path: Path) -> None:
             raise BundleError(
                 "data-zip", f"{_shown(path)}: {damaged} is damaged. Make the zip anew."
             )
-        (folder / RULES_NAME).write_bytes(archive.read(RULES_NAME))
-        red = CATALOGUE_NAME in archive.namelist()
-        read_rules(folder, "red" if red else "blue")
+
+
+def _check_realign(competition: Competition) -> tuple[str, ...]:
+    """Refuse reference data that do not fit their program, public files or other phases."""
+    with ExitStack() as stack:
+        phases = []
+        for phase in competition.phases:
+            for task in phase.tasks:
+                if not _is_realign(task):
+                    continue
+                assert task.reference_data is not None
+                reference = _source(task.reference_data, stack)
+                team = team_of_folder(task.scoring_program) or team_of_data(reference.entries)
+                assert team is not None
+                public = phase.public_data
+                phases.append(
+                    PhaseData(
+                        team,
+                        reference,
+                        _shown(task.reference_data),
+                        _public_source(public, stack),
+                        _shown(public) if public is not None else "",
+                    )
+                )
+        faults, unread = check_phases(phases)
+    for fault in faults[:1]:
+        raise BundleError(
+            fault.code,
+            f"{phases[fault.at].shown}: {fault.problem}; {fault.mend}.",
+        )
+    return tuple(f"{text}." for text in unread)
+
+
+def _public_source(path: Path | None, stack: ExitStack) -> Source | None:
+    """Return what participants may download; missing files are told elsewhere."""
+    if path is None or not (path.is_dir() or zipfile.is_zipfile(path)):
+        return None
+    return _source(path, stack)
+
+
+def _source(path: Path, stack: ExitStack) -> Source:
+    try:
+        if path.is_dir():
+            return FolderSource(path)
+        return ZipSource(stack.enter_context(path.open("rb")))
+    except (SourceError, OSError) as error:
+        raise _damaged(path, error) from None
 
 
 def _read_reference(path: Path) -> tuple[str, bytes]:

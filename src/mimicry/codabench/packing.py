@@ -19,6 +19,7 @@ from mimicry.codabench.programs import (
     stage_program,
 )
 from mimicry.codabench.reading.phases import DEFAULT_QUEUE_CAP
+from mimicry.codabench.realign_data import team_of_public
 from mimicry.codabench.scratch import scratch_folder
 from mimicry.codabench.submission_files import submission_members
 from mimicry.codabench.zips import Content, folder_members, write_zip
@@ -135,6 +136,14 @@ def _download_members(competition: Competition, path: Path) -> dict[str, Content
     name = path.relative_to(competition.bundle).as_posix()
     if path.is_file():
         return {name: path}
+    if not path.exists():
+        team = team_of_public(name)
+        raise BundleError(
+            "file-missing",
+            f"{name} is missing; `mimicry realign build {team}` or `mimicry data zoo` makes it."
+            if team
+            else f"{competition.path.name} names {name}, which is missing; add it.",
+        )
     files, refused = folder_members(path)
     if refused or not files:
         problem = (

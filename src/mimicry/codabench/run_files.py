@@ -24,14 +24,26 @@ def check_data_exists(tasks: Collection[Task], bundle: Path) -> None:
     BundleError
         `data-missing`, with the command that makes demo data.
     """
-    paths = [path for task in tasks for path in (task.input_data, task.reference_data) if path]
-    missing = [_shown(path, bundle) for path in dict.fromkeys(paths) if not path.exists()]
+    missing: dict[str, str] = {}
+    for task in tasks:
+        for path in (task.input_data, task.reference_data):
+            if path is not None and not path.exists():
+                missing[_shown(path, bundle)] = _maker(task)
     if missing:
+        makers = " and ".join(f"`{command}`" for command in dict.fromkeys(missing.values()))
         raise BundleError(
             "data-missing",
             f"{', '.join(missing)}: no such data in the bundle {bundle}. Make demo data with "
-            "`mimicry data demo`, or put your own zips there (see docs/organiser.md).",
+            f"{makers}, or put your own zips there (see docs/organiser.md).",
         )
+
+
+def _maker(task: Task) -> str:
+    """Return the command that makes demo data for a task."""
+    from mimicry.codabench.realign_data import team_of_folder
+
+    realign = task.input_data is None and team_of_folder(task.scoring_program) is not None
+    return "mimicry data zoo" if realign else "mimicry data demo"
 
 
 def settle(folder: Path) -> list[str]:

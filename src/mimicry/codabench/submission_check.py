@@ -72,11 +72,14 @@ class CheckReport:
         Errors first, then warnings, then notes.
     verdict : str
         What follows from any error, to stand behind the name.
+    fine : str
+        What stands there without errors.
     """
 
     submission: str
     findings: tuple[Finding, ...]
     verdict: str = "will not run"
+    fine: str = "looks fine"
 
     @property
     def exit_code(self) -> int:
@@ -90,7 +93,7 @@ class CheckReport:
     @property
     def summary(self) -> str:
         """One line with the verdict and the counts."""
-        verdict = self.verdict if self.count("error") else "looks fine"
+        verdict = self.verdict if self.count("error") else self.fine
         counts = ", ".join(
             f"{self.count(level)} {level}{'' if self.count(level) == 1 else 's'}"
             for level in ("error", "warning", "note")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from mimicry.commands.options import ANY_PATH, FOLDER, existing_path
+from mimicry.commands.options import ANY_PATH, FOLDER, existing_path, finite
 
 if TYPE_CHECKING:
     from mimicry.activations.reading import Activations
@@ -42,7 +42,7 @@ def read_places(
 
 def read_shard(context: click.Context, parameter: click.Parameter, value: str) -> tuple[int, int]:
     """Turn I/N into two numbers, as a click callback."""
-    found = re.fullmatch(r"(\d{1,9})/(\d{1,9})", value)
+    found = re.fullmatch(r"([0-9]{1,9})/([0-9]{1,9})", value)
     part, parts = (int(found[1]), int(found[2])) if found else (0, 0)
     if not 1 <= part <= parts:
         raise click.BadParameter(f"{value!r} is not I/N with I from 1 to N, such as 2/8.")
@@ -51,7 +51,7 @@ def read_shard(context: click.Context, parameter: click.Parameter, value: str) -
 
 def read_device(context: click.Context, parameter: click.Parameter, value: str) -> str:
     """Check a device's name, as a click callback."""
-    if not re.fullmatch(r"auto|cpu|cuda(:\d{1,3})?", value):
+    if not re.fullmatch(r"auto|cpu|cuda(:[0-9]{1,3})?", value):
         raise click.BadParameter(f"{value!r} is none of auto, cpu, cuda and cuda:N.")
     return value
 
@@ -152,9 +152,18 @@ Exit code 4 when any model failed; the others are written nevertheless."""
 @click.option(
     "--slurm-minutes", type=click.IntRange(min=1), default=240, show_default=True, help="Per task."
 )
-@click.option("--slurm-gpus", type=click.IntRange(min=0), default=0, show_default=True)
-@click.option("--slurm-cpus", type=click.IntRange(min=1), default=4, show_default=True)
-@click.option("--slurm-memory", type=click.FloatRange(min=0.1), metavar="GB", help="Per task.")
+@click.option(
+    "--slurm-gpus", type=click.IntRange(min=0), default=0, show_default=True, help="Per task."
+)
+@click.option(
+    "--slurm-cpus",
+    type=click.IntRange(min=1),
+    default=4,
+    show_default=True,
+    help="Cores per task, for threads that decode and for torch.",
+)
+@click.option("--slurm-memory", type=click.FloatRange(min=0.1), callback=finite, metavar="GB",
+              help="Per task.")  # fmt: skip
 @click.option(
     "--slurm-tasks",
     type=click.IntRange(min=1, max=1000),
@@ -170,7 +179,11 @@ Exit code 4 when any model failed; the others are written nevertheless."""
     help="Tasks that may run at once.",
 )
 @click.option(
-    "--slurm-wait", type=click.FloatRange(min=0.01), metavar="MINUTES", help="Then cancel all."
+    "--slurm-wait",
+    type=click.FloatRange(min=0.01),
+    callback=finite,
+    metavar="MINUTES",
+    help="Then cancel all.",
 )
 @click.option(
     "--slurm-folder", type=FOLDER, help="For logs, shared by all nodes; default: in the store."
@@ -216,25 +229,30 @@ def extract(
     if given and not slurm:
         raise click.UsageError(f"--{given[0].replace('_', '-')} needs --slurm.")
     cores = slurm_values["slurm_cpus"] if slurm else len(os.sched_getaffinity(0))
-    done = extract_activations(
-        registry,
-        places,
-        store,
-        models=models,
-        shard=shard,
-        settings=Settings(
-            device=device,
-            precision=precision,
-            dtype=dtype,
-            batch_size=batch_size,
-            workers=workers or cores,
-            threads=threads or (cores if slurm else None),
-            shard_rows=shard_rows,
-            restart=restart,
-        ),
-        processes=processes,
-        slurm=_slurm_options(SlurmOptions, store, slurm_values) if slurm else None,
+    settings = Settings(
+        device=device,
+        precision=precision,
+        dtype=dtype,
+        batch_size=batch_size,
+        workers=workers or cores,
+        threads=threads or (cores if slurm else None),
+        shard_rows=shard_rows,
+        restart=restart,
     )
+    try:
+        done = extract_activations(
+            registry,
+            places,
+            store,
+            models=models,
+            shard=shard,
+            settings=settings,
+            processes=processes,
+            slurm=_slurm_options(SlurmOptions, store, slurm_values) if slurm else None,
+        )
+    except KeyboardInterrupt:
+        without = " without --restart" if restart else ""
+        raise KeyboardInterrupt(f"The same command{without} goes on where it stopped.") from None
     kept = sum(outcome.state == "reused" for outcome in done.outcomes)
     written = sum(outcome.state == "written" for outcome in done.outcomes)
     click.echo(f"{written} written, {kept} kept, {len(done.failed)} failed")
@@ -263,53 +281,43 @@ def _slurm_options(make: Any, store: Path, values: dict[str, Any]) -> Any:
     epilog="""\b
 Examples:
   mimicry activations list activations
-  mimicry activations list activations/3f2a90c1d2e4b5a6
 \n
-Reads manifests alone. `*` marks caches that were computed under other conditions (device,
-batch size, versions) than most of their set.""",
+Reads manifests alone. A cache's name ends with its short key. `*` marks caches that were
+computed under other conditions (device, batch size, versions) than most of their set, and
+tells which. Below caches of the same model and layer stands what tells them apart; compare
+code_sha256 with `sha256sum` of the file of the entry point.""",
 )
 @click.argument("store", type=FOLDER, callback=existing_path)
 def list_store(store: Path) -> None:
     """List the caches in STORE: rows, width, type, size, whether they are complete."""
-    from mimicry.activations.manifest import canonical, read_manifest
-    from mimicry.errors import BundleError
+    from mimicry.activations.listing import list_lines
 
+    marked = False
     for store_set, folders in _sets(store):
         click.echo(f"{store_set}")
-        manifests = {}
-        for folder in folders:
-            try:
-                manifests[folder] = read_manifest(folder)
-            except BundleError as error:
-                click.echo(f"  {folder.name}  {error}")
-        known = [canonical(one.conditions) for one in manifests.values() if one is not None]
-        usual = max(known, key=known.count) if known else ""
-        for folder, manifest in manifests.items():
-            if manifest is None:
-                continue
-            size = sum(shard.bytes for shard in manifest.shards)
-            mark = "" if canonical(manifest.conditions) == usual else " *"
-            state = "complete" if manifest.complete else f"{manifest.rows_written:,} rows so far"
-            rows = "?" if manifest.rows is None else f"{manifest.rows:,}"
-            click.echo(
-                f"  {folder.name}  {rows} x {manifest.width:,} {manifest.dtype}, "
-                f"{size / 1e6:,.1f} MB, {state}{mark}"
-            )
+        for line in list_lines(folders):
+            click.echo(f"  {line.text}")
+            marked |= line.marked
+    if marked:
+        click.echo(
+            "* computed under other conditions than most of its folder: numbers can differ by "
+            "rounding"
+        )
 
 
 @activations.command(
     epilog="""\b
 Examples:
   mimicry activations verify activations
-  mimicry activations verify activations/3f2a90c1d2e4b5a6
 \n
 Exit code 4 when any cache is incomplete, damaged or over other stimuli."""
 )
 @click.argument("store", type=FOLDER, callback=existing_path)
 def verify(store: Path) -> None:
     """Read all of STORE and compare every checksum."""
-    from mimicry.activations.reading import open_activations, stored_stimuli
+    from mimicry.activations.reading import open_activations
     from mimicry.activations.stimuli import stimuli_key
+    from mimicry.activations.store_sets import stored_stimuli
     from mimicry.errors import BundleError
 
     faults: list[BundleError] = []
@@ -349,7 +357,7 @@ def _same_items(opened: "Activations", key: str) -> None:
 
 def _sets(store: Path) -> list[tuple[Path, list[Path]]]:
     """Return the sets in a store, or the one that was named, and the caches of each."""
-    from mimicry.activations.reading import STIMULI, cache_folders
+    from mimicry.activations.store_sets import STIMULI, cache_folders
     from mimicry.errors import BundleError
 
     here = (

@@ -64,7 +64,7 @@ def check(
     where: EngineChoice,
     bundle: Path | None,
 ) -> int:
-    """Check SUBMISSION, a zip or a folder, without running it.
+    """Check SUBMISSION, a zip, a folder or a JSON file, without running it.
 
     Looks at the zip, the layout, the code, the requirements, sizes and kinds of files,
     and tells everything at once, the verdict last. Exit code 3 with any error.

@@ -5,6 +5,7 @@ competition, a phase. The library has sentences for them; here they become usage
 """
 
 import functools
+import math
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -37,6 +38,13 @@ def read_size(
     if not (width.isdecimal() and height.isdecimal()):
         raise click.BadParameter(f"{value!r} is not WIDTHxHEIGHT such as 320x224.")
     return int(width), int(height)
+
+
+def finite(context: click.Context, parameter: click.Parameter, value: float | None) -> float | None:
+    """Refuse what is no finite number, which no range does, as a click callback."""
+    if value is not None and not math.isfinite(value):
+        raise click.BadParameter(f"{value} is no finite number.")
+    return value
 
 
 def existing_path(context: click.Context, parameter: click.Parameter, value: Any) -> Any:
@@ -165,6 +173,7 @@ _ENGINE_OPTIONS = (
     click.option(
         "--cpus",
         type=click.FloatRange(min=0.01),
+        callback=finite,
         metavar="N",
         help="docker: at most so many processors.",
     ),

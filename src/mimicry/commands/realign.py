@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mimicry.commands.options import ANY_PATH, FOLDER, bundle_option, existing_path, find
+from mimicry.commands.options import ANY_PATH, FOLDER, bundle_option, existing_path, find, finite
 from mimicry.commands.realign_search import search
 
 if TYPE_CHECKING:
@@ -70,7 +70,8 @@ Examples:
               help="Of the bootstrap over stimuli.")  # fmt: skip
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True,
               help="Of the bootstrap.")  # fmt: skip
-@click.option("--search-seconds", type=click.FloatRange(min=0), default=600.0, show_default=True,
+@click.option("--search-seconds", type=click.FloatRange(min=0), callback=finite, default=600.0,
+              show_default=True,
               help="The search for the optimum ends then at the latest.")  # fmt: skip
 @bundle_option
 def blue(

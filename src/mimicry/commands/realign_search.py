@@ -1,13 +1,15 @@
 """``mimicry realign search``: good Blue and Red submissions from matrices and activations."""
 
 import sys
+import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
-from mimicry.commands.options import ANY_PATH, existing_path
+from mimicry.commands.options import ANY_PATH, existing_path, finite
 
 if TYPE_CHECKING:
     from mimicry.realign.search.blue_results import BlueProgress
@@ -16,12 +18,18 @@ if TYPE_CHECKING:
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 _OUTPUT = click.Path(dir_okay=False, path_type=Path)
 _DEFAULT_MODELS, _DEFAULT_STIMULI = 20, 1000
+# Seconds between lines where there is no terminal.
+_FIRST, _PATIENCE = 5.0, 10.0
 
 _output = click.option(
     "--output", type=_OUTPUT, required=True, metavar="FILE.json", help="The submission to write."
 )
 _seconds = click.option(
-    "--seconds", type=click.FloatRange(min=0), metavar="S", help="End then with the best so far."
+    "--seconds",
+    type=click.FloatRange(min=0),
+    callback=finite,
+    metavar="S",
+    help="End then with the best so far.",
 )
 _checkpoint = click.option(
     "--checkpoint", type=_OUTPUT, metavar="FILE", help="Keep the search here, and go on from it."
@@ -58,8 +66,8 @@ _rules = click.option(
 @click.group(
     epilog="""\b
 Examples:
-  mimicry realign search blue --store activations/0f3a52c1d2e4b596 --output blue.json
-  mimicry realign search red --store activations/0f3a52c1d2e4b596 --seconds 600 --output red.json"""
+  mimicry realign search blue --store activations --output blue.json
+  mimicry realign search red --store activations --seconds 600 --output red.json"""
 )
 def search() -> None:
     """Search submissions: a best set of models, stimuli that tell models apart.
@@ -71,11 +79,11 @@ def search() -> None:
 @search.command(
     epilog="""\b
 Examples:
-  mimicry realign search blue --store activations/0f3a52c1d2e4b596 --count 20 --output blue.json
+  mimicry realign search blue --store activations --count 20 --output blue.json
   mimicry realign search blue --matrix cka.npy --registry registry.json --output blue.json
   mimicry realign search blue --matrix cka.npy --registry registry.json --threshold 0.8 \\
       --output largest.json
-  mimicry realign search blue --store activations/0f3a52c1d2e4b596 --rules public_data/blue \\
+  mimicry realign search blue --store activations --rules public_data/blue \\
       --seconds 600 --checkpoint blue.state --output blue.json"""
 )
 @click.option("--matrix", type=_FILE, metavar="FILE.npy", help="Pairwise CKA; needs --registry.")
@@ -135,7 +143,7 @@ def blue(
         count, threshold = _blue_rules(rules)
     if threshold is None:
         count = count or _DEFAULT_MODELS
-    voice = _Voice()
+    voice = _Voice(click.get_current_context())
 
     def compared(done: int, total: int) -> None:
         voice.say(lambda: f"compared {done} of {total} models")
@@ -196,16 +204,17 @@ def blue(
     click.echo(f"{what}, {proof}")
     click.echo(f"wrote {output}")
     if found.stopped == "interrupted":
-        raise KeyboardInterrupt
+        # The tree of the search is not kept.
+        raise _interrupted(checkpoint, "goes on from the best set and the bound in {}")
 
 
 @search.command(
     epilog="""\b
 Examples:
-  mimicry realign search red --store activations/0f3a52c1d2e4b596 --count 1000 --output red.json
-  mimicry realign search red --store activations/0f3a52c1d2e4b596 --models 'resnet*' \\
+  mimicry realign search red --store activations --count 1000 --output red.json
+  mimicry realign search red --store activations --models 'resnet*' \\
       --models 'vit_*' --rules public_data/red --output red.json
-  mimicry realign search red --store activations/0f3a52c1d2e4b596 --seconds 3600 \\
+  mimicry realign search red --store activations --seconds 3600 \\
       --checkpoint red.state --dtype float32 --memory 4g --output red.json"""
 )
 @click.option(
@@ -264,11 +273,11 @@ def red(
     context = click.get_current_context()
     size = read_memory(context, click.Option(["--memory"]), memory)
     _check_places(output, checkpoint)
-    from mimicry.activations.reading import stored_stimuli
+    from mimicry.activations.store_sets import find_store_set, stored_stimuli
     from mimicry.files import write_atomically
     from mimicry.realign.search.red import best_stimuli
     from mimicry.realign.search.writing import red_submission, submission_text
-    from mimicry.realign.stored import find_store_set, stored_models
+    from mimicry.realign.stored import stored_models
 
     if rules is not None:
         from mimicry.realign.rules import read_red_rules
@@ -277,7 +286,7 @@ def red(
     folder = find_store_set(store)
     chosen = stored_models(folder, None, models)
     stimuli = stored_stimuli(folder)
-    voice = _Voice()
+    voice = _Voice(click.get_current_context())
     began = time.monotonic()
 
     def tell(where: "RedProgress") -> None:
@@ -313,7 +322,13 @@ def red(
     )
     click.echo(f"wrote {output}")
     if found.stopped == "interrupted":
-        raise KeyboardInterrupt
+        raise _interrupted(checkpoint, "goes on where it stopped")
+
+
+def _interrupted(checkpoint: Path | None, how: str) -> KeyboardInterrupt:
+    if checkpoint is None:
+        return KeyboardInterrupt()
+    return KeyboardInterrupt(f"The same command {how.format(checkpoint)}.")
 
 
 def _check_places(output: Path, checkpoint: Path | None) -> None:
@@ -347,26 +362,46 @@ def _blue_rules(path: Path) -> tuple[int | None, float | None]:
 class _Voice:
     """Tells of progress on stderr: one line that changes on a terminal, else few lines."""
 
-    def __init__(self) -> None:
+    def __init__(self, context: click.Context) -> None:
         self.terminal = sys.stderr.isatty()
-        self.next = time.monotonic() + (0.5 if self.terminal else 5.0)
+        self.next = time.monotonic() + (0.5 if self.terminal else _FIRST)
         self.width = 0
+        self.text: Callable[[], str] = lambda: "reading the models"
+        self.lock = threading.Lock()
+        self.ended = threading.Event()
+        context.call_on_close(self.end)
+        if not self.terminal:
+            # Between two reports of a search a step may take long.
+            threading.Thread(target=self._keep_telling, daemon=True).start()
 
-    def say(self, text: Any) -> None:
+    def say(self, text: Callable[[], str]) -> None:
         """Show what `text` returns, when it is time."""
+        with self.lock:
+            self.text = text
+            self._tell()
+
+    def end(self) -> None:
+        """Leave the line that changes, and tell of nothing more."""
+        with self.lock:
+            self.ended.set()
+            if self.width:
+                click.echo("", err=True)
+                self.width = 0
+
+    def _tell(self) -> None:
         now = time.monotonic()
-        if now < self.next:
+        if now < self.next or self.ended.is_set():
             return
-        line = text()
+        line = self.text()
         if self.terminal:
             self.next = now + 0.5
             click.echo("\r" + line.ljust(self.width), nl=False, err=True)
             self.width = len(line)
         else:
-            self.next = now + 30.0
+            self.next = now + _PATIENCE
             click.echo(line, err=True)
 
-    def end(self) -> None:
-        """Leave the line that changes."""
-        if self.width:
-            click.echo("", err=True)
+    def _keep_telling(self) -> None:
+        while not self.ended.wait(1.0):
+            with self.lock:
+                self._tell()

@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 Examples:
   mimicry run my_model/ --competition hybrid
   mimicry run my_model.zip --competition two-task --task A --output runs/try-1
-  mimicry run my_model.zip --phase final --engine docker --memory 8g --cpus 4"""
+  mimicry run my_model.zip --phase final --engine docker --memory 8g --cpus 4
+  mimicry run my_team.json --competition blue"""
 )
 @click.argument("submission", type=ANY_PATH, callback=existing_path)
 @competition_option
@@ -74,12 +75,15 @@ def run(
     bundle: Path | None,
     tail: bool,
 ) -> int:
-    """Run SUBMISSION, a zip or a folder, as the platform would.
+    """Run SUBMISSION, a zip, a folder or a JSON file, as the platform would.
 
     Same programs as packed, same folders, same command lines. Needs the data sets
-    (`mimicry data demo`). Finished tasks of an earlier run in the same folder are kept.
-    Notes say where the platform does what one might not expect.
+    (`mimicry data demo`; for Re-Align `mimicry data zoo`). A Re-Align team's JSON file
+    runs in the team's competition, unless another is named. Finished tasks of an earlier
+    run in the same folder are kept. Notes say where the platform does what one might not
+    expect.
     """
+    from mimicry.codabench.json_submission import is_json_submission
     from mimicry.codabench.runs import (
         RunRequest,
         choose_tasks,
@@ -89,6 +93,9 @@ def run(
     from mimicry.commands.engine import engine_for, resources_of
 
     root = find(bundle)
+    json_file = is_json_submission(submission)
+    if json_file and competition is None:
+        competition = _board_of(root, submission)
     loaded = competition_named(root, competition)
     chosen_phase = phase_named(loaded, phase)
     keys = [key.strip() for key in tasks.split(",") if key.strip()] if tasks else []
@@ -96,6 +103,12 @@ def run(
         chosen = choose_tasks(chosen_phase, keys)
     except ValueError as error:
         raise click.BadParameter(str(error), param_hint="--task") from error
+    if json_file and any(task.ingestion_program is not None for task in chosen):
+        raise click.BadParameter(
+            f"{submission.name} is a JSON submission, and {loaded.id} runs a model.py; name the "
+            "competition of its team, such as blue or red.",
+            param_hint="--competition",
+        )
     request = RunRequest(
         competition=loaded,
         phase=chosen_phase,
@@ -111,6 +124,15 @@ def run(
         submitted=submitted,
     )
     return run_and_show(request, tail=tail)
+
+
+def _board_of(root: Path, submission: Path) -> str | None:
+    """Return the competition of a JSON submission's team, None where there is none."""
+    from mimicry.codabench.competition import list_competitions
+    from mimicry.codabench.json_submission import team_of_submission
+
+    team = team_of_submission(submission)
+    return team if team in list_competitions(root) else None
 
 
 def run_and_show(request: "RunRequest", *, tail: bool) -> int:

@@ -13,6 +13,8 @@ from mimicry.realign.submissions import Faults, read_blue, refuse_wrong_team
 
 # By how much a score may exceed the bound that a search proved, for rounding.
 SLACK = 1e-6
+# What float32 may add to a replicate.
+REPLICATE_ROUNDING = 1e-5
 
 
 def chosen_models(
@@ -70,8 +72,8 @@ def score_models(rows: tuple[int, ...], reference: BlueReference) -> dict[str, f
     Raises
     ------
     BundleError
-        ``matrix-invalid`` when a replicate is not finite, ``optimum-too-low`` when the
-        score exceeds the upper bound in the rules.
+        ``matrix-invalid`` when a replicate is not finite or outside of [0, 1],
+        ``optimum-too-low`` when the score exceeds the upper bound in the rules.
     """
     members = np.sort(np.asarray(rows, dtype=np.intp))
     at = np.triu_indices(len(members), k=1)
@@ -108,11 +110,16 @@ def _standard_error(
     # The upper triangle row by row: row i begins behind i rows of m, m - 1, ... values.
     places = one * models - one * (one - 1) // 2 + (other - one)
     # Rows apart, so that a large file is read in one direction.
-    means = np.array([row[places].astype(np.float64).mean() for row in reference.replicates])
-    if not np.isfinite(means).all():
-        raise BundleError(
-            "matrix-invalid",
-            f"{REPLICATES_NAME} of the reference data holds values that are not finite. Build the "
-            "reference data anew.",
-        )
-    return float(means.std(ddof=1))
+    drawn = np.array([row[places] for row in reference.replicates], dtype=np.float64)
+    if not np.isfinite(drawn).all():
+        raise _bad_replicates("values that are not finite")
+    if drawn.min() < -REPLICATE_ROUNDING or drawn.max() > 1 + REPLICATE_ROUNDING:
+        raise _bad_replicates("values outside of 0 to 1")
+    return float(drawn.mean(axis=1).std(ddof=1))
+
+
+def _bad_replicates(what: str) -> BundleError:
+    return BundleError(
+        "matrix-invalid",
+        f"{REPLICATES_NAME} of the reference data holds {what}. Build the reference data anew.",
+    )

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mimicry.activations.entries import ModelEntry, entry_document
+from mimicry.activations.store_sets import find_store_set
 from mimicry.errors import BundleError
 from mimicry.realign.built import (
     LEAST_MODELS,
@@ -24,6 +25,7 @@ from mimicry.realign.built import (
     check_enough,
     check_public,
     check_range,
+    checksums,
     json_bytes,
     option_error,
     write_public,
@@ -37,13 +39,7 @@ from mimicry.realign.reference import (
 )
 from mimicry.realign.rules import RULES_NAME, BlueRule
 from mimicry.realign.sizes import zip_sizes
-from mimicry.realign.stored import (
-    StoredModel,
-    check_finite,
-    find_store_set,
-    stored_models,
-    weight_groups,
-)
+from mimicry.realign.stored import StoredModel, check_finite, stored_models, weight_groups
 
 DEFAULT_COUNT = 20
 DEFAULT_REPLICATES = 200
@@ -146,14 +142,15 @@ def build_blue(
     upper = np.triu_indices(len(models))
     say("searching the best set")
     rules["optimum"] = _optimum(cka, groups, options, say)
-    members: dict[str, Content] = {
+    files = {
         CKA_NAME: _npy(cka),
         CKA_UNBIASED_NAME: _npy(unbiased),
         REPLICATES_NAME: _npy(np.ascontiguousarray(replicates[:, upper[0], upper[1]])),
         REGISTRY_NAME: public_files[REGISTRY_NAME],
-        RULES_NAME: json_bytes(rules),
     }
-    write_reference(output, members)
+    rules["sha256"] = checksums(files, "blue")
+    members: dict[str, Content] = {**files, RULES_NAME: json_bytes(rules)}
+    write_reference(output, members, say)
     written = write_public(public, public_files)
     names = tuple(entry.model_name for entry in entries)
     return Built(output, written, rules, names, zip_sizes(output))

@@ -14,6 +14,7 @@ import numpy.typing as npt
 from mimicry.activations.entries import ModelEntry
 from mimicry.activations.reading import STIMULI, stored_stimuli
 from mimicry.activations.stimuli import Stimulus, catalogue_text
+from mimicry.activations.store_sets import find_store_set
 from mimicry.errors import BundleError
 from mimicry.files import sha256_file, write_atomically
 from mimicry.realign.built import (
@@ -25,6 +26,7 @@ from mimicry.realign.built import (
     check_enough,
     check_public,
     check_range,
+    checksums,
     json_bytes,
     write_public,
     write_reference,
@@ -32,7 +34,7 @@ from mimicry.realign.built import (
 from mimicry.realign.reference import CATALOGUE_NAME, MODELS_FOLDER, MODELS_NAME
 from mimicry.realign.rules import RULES_NAME
 from mimicry.realign.sizes import folder_sizes, zip_sizes
-from mimicry.realign.stored import StoredModel, find_store_set, stored_models
+from mimicry.realign.stored import StoredModel, stored_models
 
 DEFAULT_COUNT = 1000
 DEFAULT_DRAWS = 100
@@ -130,8 +132,9 @@ def build_red(
         else:
             rules["activations"] = f"{WORKER_DATA}/{folder.resolve().name}"
             on_worker = folder_sizes(rules["activations"], files)
+        rules["sha256"] = checksums(public_files, "red")
         members[RULES_NAME] = json_bytes(rules)
-        write_reference(output, members)
+        write_reference(output, members, say)
         del arrays
     written = write_public(public, public_files)
     names = tuple(model.entry.model_name for model in models)

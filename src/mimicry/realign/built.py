@@ -1,5 +1,6 @@
 """What building Blue's and Red's reference data have in common: checks, files, the outcome."""
 
+import hashlib
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -7,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from mimicry.errors import BundleError
-from mimicry.files import write_atomically
+from mimicry.files import sha256_file, write_atomically
+from mimicry.realign.rules import CHECKED_FILES, Team
 from mimicry.realign.sizes import SizeReport
 
 # The unbiased estimate needs as many.
@@ -64,11 +66,32 @@ def check_enough(there: int, least: int, where: str, what: str) -> None:
         )
 
 
+def demo_made(path: Path) -> bool:
+    """Tell whether a file of a bundle is one that `mimicry data zoo` made, unchanged."""
+    from mimicry.demo.zoo_files import own_hashes, read_zoo_manifest
+
+    place = path.resolve()
+    if len(place.parents) < 3 or not place.is_file():
+        return False
+    # Two folders down for reference data, three for public files.
+    for root in (place.parents[1], place.parents[2]):
+        known = own_hashes(read_zoo_manifest(root)).get(place.relative_to(root).as_posix())
+        if known:
+            return sha256_file(place) in known
+    return False
+
+
 def check_public(folder: Path, files: Mapping[str, bytes]) -> None:
     """Refuse to give the phases of a competition different public files."""
     for name, content in files.items():
         path = folder / name
         if path.exists() and path.read_bytes() != content:
+            if demo_made(path):
+                raise BundleError(
+                    "public-data-differ",
+                    f"{path} is there and differs from what would be written. It is the demo's: "
+                    "run `mimicry data clean` first.",
+                )
             raise BundleError(
                 "public-data-differ",
                 f"{path} is there and differs from what would be written: all phases share it. "
@@ -85,11 +108,18 @@ def write_public(folder: Path, files: Mapping[str, bytes]) -> tuple[Path, ...]:
     return tuple(folder / name for name in files)
 
 
-def write_reference(output: Path, members: Mapping[str, Content]) -> None:
+def write_reference(output: Path, members: Mapping[str, Content], say: Say) -> None:
     """Write the zip, stored: its bytes depend on the members alone."""
     from mimicry.codabench.zips import write_zip
 
+    if demo_made(output):
+        say(f"replaces the demo's {output}")
     write_zip(output, members, compress=False, check=lambda archive: None)
+
+
+def checksums(files: Mapping[str, bytes], team: Team) -> dict[str, str]:
+    """Return the SHA-256 of the files that the rules of a team give it of, by name."""
+    return {name: hashlib.sha256(files[name]).hexdigest() for name in CHECKED_FILES[team]}
 
 
 def json_bytes(document: object) -> bytes:

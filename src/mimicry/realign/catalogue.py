@@ -39,19 +39,22 @@ class Catalogue:
         """
         return self._rows.get((choice.dataset_name, choice.image_identifier))
 
-    def unknown(self, choice: ImageChoice, where: str) -> str:
-        """Return words about a stimulus at `where` that is not in the catalogue."""
+    def unknown(self, choice: ImageChoice, where: str, faults: Faults) -> str:
+        """Return words about a stimulus at `where` that is not in the catalogue.
+
+        `faults`, which they are for, bounds how often a meaning is guessed.
+        """
         dataset, identifier = choice.dataset_name, choice.image_identifier
         if self._datasets is None:
             self._datasets = KnownNames(one.dataset_name for one in self.stimuli)
         if dataset not in self._datasets:
-            hint = self._datasets.hint(dataset)
+            hint = faults.hint(self._datasets, dataset)
             return f"{where}.dataset_name {quoted(dataset)} is not in the catalogue{hint}"
         if dataset not in self._identifiers:
             self._identifiers[dataset] = KnownNames(
                 one.image_identifier for one in self.stimuli if one.dataset_name == dataset
             )
-        hint = self._identifiers[dataset].hint(identifier)
+        hint = faults.hint(self._identifiers[dataset], identifier)
         return (
             f"{where}.image_identifier {quoted(identifier)} is not in the catalogue's "
             f"{dataset}{hint}"
@@ -89,7 +92,7 @@ def check_images(
         row = catalogue.row(choice)
         if row is None:
             # The words tell the place: they know whether data set or identifier is unknown.
-            faults.add("unknown-stimulus", "", partial(catalogue.unknown, choice, where))
+            faults.add("unknown-stimulus", "", partial(catalogue.unknown, choice, where, faults))
             continue
         if row in first:
             faults.add("duplicate-stimulus", *_again(key, choice, first[row]))
@@ -110,9 +113,7 @@ def check_image_count(submission: RedSubmission, count: int | None, faults: Faul
     """Check how many stimuli are named; `count` None allows any number."""
     named = submission.named
     if named and count is not None and named != count:
-        faults.add(
-            "wrong-count", submission.key, f"names {named:,} stimuli; name exactly {count:,}"
-        )
+        faults.add("wrong-count", f"`{submission.key}`", f"names {named:,}; name exactly {count:,}")
 
 
 def check_repeated_images(submission: RedSubmission, faults: Faults) -> None:

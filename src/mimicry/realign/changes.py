@@ -1,6 +1,7 @@
 """What a pull request may change: one file, of one team, and that file must be in order."""
 
 import re
+import stat
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -11,7 +12,7 @@ from mimicry.codabench.json_submission import (
     Known,
     check_json_submission,
 )
-from mimicry.errors import EXIT_SUBMISSION, SubmissionError
+from mimicry.errors import EXIT_SUBMISSION, SubmissionError, one_line
 
 MOST_CHANGES = 100_000
 SHOWN = 3
@@ -77,7 +78,7 @@ def judge_changes(changes: Sequence[Change], root: Path, known: Known) -> Verdic
     changes : sequence of Change
         Of the whole pull request.
     root : Path
-        A checkout of it; nothing in it is run, and links are not followed.
+        A checkout of it; nothing in it is run, and no link below it is followed.
     known : Known
         The public data, of the branch that is to be changed.
     """
@@ -105,16 +106,42 @@ def judge_changes(changes: Sequence[Change], root: Path, known: Known) -> Verdic
         )
     elif change.status not in {"A", "M"}:
         faults.append(f"{change.path} is removed or is no plain file any more; put it back.")
+    if not faults and (odd := _odd_place(root, folder, name)):
+        faults.append(f"{change.path} {odd}; make it one plain JSON file. [json-unreadable]")
     if faults:
         return Verdict(EXIT_SUBMISSION, tuple(faults))
-    report = check_json_submission(root / folder / name, known)
-    lines = [f"{finding.level}: {finding.sentence} [{finding.code}]" for finding in report.findings]
+    path = root / folder / name
+    report = check_json_submission(path, known)
+    lines = [
+        one_line(f"{finding.level}: {finding.sentence} [{finding.code}]")
+        for finding in report.findings
+    ]
+    if path.lstat().st_mode & 0o111:
+        lines.append(
+            f"warning: {change.path} is executable, which no submission needs; take that away "
+            f"(git update-index --chmod=-x {change.path})."
+        )
     if change.status == "M":
         lines.append(
             f"{change.path} is there already: a maintainer must see that its author is of that "
             "team."
         )
     return Verdict(report.exit_code, (*lines, report.summary))
+
+
+def _odd_place(root: Path, folder: str, name: str) -> str | None:
+    """Return what is wrong with a place below `root` that is not a plain file in a plain folder."""
+    try:
+        if not stat.S_ISDIR((root / folder).lstat().st_mode):
+            return f"is not in a plain folder: {folder} is a link or a file"
+        mode = (root / folder / name).lstat().st_mode
+    except OSError as error:
+        return f"cannot be read ({error.strerror})"
+    if stat.S_ISREG(mode):
+        return None
+    if stat.S_ISLNK(mode):
+        return "is a symbolic link"
+    return "is a folder or a submodule" if stat.S_ISDIR(mode) else "is no regular file"
 
 
 def _some(paths: Sequence[str]) -> str:

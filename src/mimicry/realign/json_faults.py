@@ -10,7 +10,10 @@ DEEPEST = 32
 MOST_TOKENS = 1_000_000
 SHOWN_CHARACTERS = 60
 
-_TOKEN = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"|[\[\]{}:,]|[^\s\[\]{}:,"]++', re.DOTALL)
+# A text that never ends is one token too: tried from each of its quotes, it would be read
+# to the end of the document again and again.
+_TOKEN = re.compile(r'"[^"\\]*+(?:\\.?+[^"\\]*+)*+"?+|[\[\]{}:,]|[^\s\[\]{}:,"]++', re.DOTALL)
+_DECODE = json.JSONDecoder(strict=False).decode
 _COMMENTS = ("//", "/*", "#", "<!--")
 _QUOTES = "'‘’‚“”„«»`´"
 _WORDS = {"True": "true", "False": "false", "None": "null", "nan": "null", "undefined": "null"}
@@ -40,16 +43,14 @@ def located(text: str, refused: Refused) -> DocumentFault:
         position, key = _repeated_key(text) or (None, what)
         told = f"the key {quoted(key)} stands twice in one object; keep one of them."
     elif code == "json-number":
-        position = _find(text, lambda token: token == what)
+        position = _find(text, lambda token: token.startswith(what))
         told = (
             f"{what} is no JSON number; write a finite number or null."
             if what.strip("-").isalpha()
             else f"the number {_cut(what)} is too large or too long; write a shorter one."
         )
     else:
-        position = _find(
-            text, lambda token: token.startswith('"') and what in json.loads(token, strict=False)
-        )
+        position = _find(text, lambda token: token.startswith('"') and what in _content(token))
         told = f"a text holds U+{ord(what):04X}, " + (
             "half of a character (an unpaired surrogate)"
             if "\ud800" <= what <= "\udfff"
@@ -141,6 +142,11 @@ def _find(text: str, wanted: Callable[[str], bool]) -> int | None:
     return next((position for position, token in _tokens(text) if wanted(token)), None)
 
 
+def _content(token: str) -> str:
+    """Return the text that a token in quotes stands for."""
+    return str(_DECODE(token)) if "\\" in token else token[1:-1]
+
+
 def _repeated_key(text: str) -> tuple[int, str] | None:
     # One set of keys per open object, None per open list.
     open_keys: list[set[str] | None] = []
@@ -153,7 +159,7 @@ def _repeated_key(text: str) -> tuple[int, str] | None:
         elif token.startswith('"') and previous in {"{", ","} and open_keys:
             keys = open_keys[-1]
             if keys is not None:
-                key = json.loads(token, strict=False)
+                key = _content(token)
                 if key in keys:
                     return position, key
                 keys.add(key)

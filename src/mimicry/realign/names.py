@@ -14,8 +14,9 @@ from mimicry.realign.json_faults import quoted
 
 # Longer names are told, but no meaning is sought: comparing costs their length squared.
 LONGEST_COMPARED = 200
-# Up to so many names are all compared; of more only the neighbours in the alphabet.
-MOST_COMPARED = 5_000
+# Pairs of characters that one guess may compare, about 0.1 s: as long as the known names
+# take no more, all are compared, else only the neighbours in the alphabet.
+MOST_WORK = 1_000_000
 NEIGHBOURS = 40
 CLOSE = 0.75
 
@@ -53,17 +54,20 @@ class KnownNames:
         self._names = dict.fromkeys(names)
         self._folded: dict[str, str] | None = None
         self._ordered: Sequence[str] | None = None
+        self._characters = 0
 
     def __contains__(self, name: str) -> bool:
         return name in self._names
 
-    def hint(self, name: str) -> str:
+    def hint(self, name: str, *, guess: bool = True) -> str:
         """Return what may be meant by an unknown name, as the end of a sentence.
 
         Parameters
         ----------
         name : str
             Any text; long ones get no hint.
+        guess : bool
+            Also look for similar names, which takes up to 0.1 s; look-alikes cost nothing.
 
         Returns
         -------
@@ -84,13 +88,18 @@ class KnownNames:
                 return f"; case and spaces count: write {quoted(meant)}"
             title = unicodedata.name(odd, "without a name")
             return f"; it holds U+{ord(odd):04X} {title}: write {quoted(meant)}"
+        if not guess:
+            return ""
         near = difflib.get_close_matches(name, self._candidates(name), n=1, cutoff=CLOSE)
         return f"; perhaps {quoted(near[0])} is meant" if near else ""
 
     def _candidates(self, name: str) -> Sequence[str]:
         if self._ordered is None:
-            self._ordered = sorted(self._names)
-        if len(self._ordered) <= MOST_COMPARED:
+            self._ordered = sorted(one for one in self._names if len(one) <= LONGEST_COMPARED)
+            self._characters = sum(map(len, self._ordered))
+        if self._characters * len(name) <= MOST_WORK:
             return self._ordered
         middle = bisect_left(self._ordered, name)
-        return self._ordered[max(0, middle - NEIGHBOURS) : middle + NEIGHBOURS]
+        # Names of another length are told apart without a comparison.
+        few = min(NEIGHBOURS, MOST_WORK // (2 * len(name) ** 2))
+        return self._ordered[max(0, middle - few) : middle + few]

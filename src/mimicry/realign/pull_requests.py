@@ -79,12 +79,16 @@ def score_folder(
     Raises
     ------
     BundleError
-        ``folder-missing``, ``too-many-files``, ``team-unknown``, ``reference-missing``, and
-        what reading the reference data finds. A faulty submission is a row of `failed`.
+        ``folder-missing``, ``too-many-files``, ``team-unknown``, ``reference-missing``,
+        ``reference-other-team``, and what reading the reference data finds. A faulty
+        submission is a row of `failed`.
     """
     names = _team_files(folder)
     with _unpacked(reference) as data:
-        known = team or TEAM_FOLDERS.get(folder.resolve().name) or _team_of(data)
+        told = _team_of(data)
+        known = team or TEAM_FOLDERS.get(folder.resolve().name) or told
+        if known != told:
+            raise _other_team(told, reference)
         scorer = _scorer(known, data, worker_data)
         scored: list[tuple[str, Mapping[str, float]]] = []
         failed: list[Failed] = []
@@ -99,7 +103,9 @@ def score_folder(
                 document = read_submission_file(folder / name)
                 scored.append((name.removesuffix(".json"), scorer(document, name)))
             except SubmissionError as error:
-                failed.append(Failed(name, error.code, error.sentence))
+                failed.append(Failed(name, error.code, _reason(error, name)))
+        if failed and not scored and {one.code for one in failed} == {"wrong-team"}:
+            raise _other_team(known, reference)
     return TeamBoard(known, _ranked(scored), tuple(failed))
 
 
@@ -115,7 +121,7 @@ def board_text(board: TeamBoard, form: Form) -> str:
     if form == "csv":
         return _csv(board)
     keys = [column.key for column in board.columns]
-    cells = [["rank", "team", *keys]]
+    cells = [["rank", "team", *(column.title for column in board.columns)]]
     for row in board.rows:
         cells.append([str(row.rank), row.team, *(f"{row.scores[key]:.4f}" for key in keys)])
     return _markdown(board, cells) if form == "markdown" else _table(board, cells)
@@ -133,11 +139,30 @@ def _team_files(folder: Path) -> list[str]:
             "folder-missing",
             f"{folder} cannot be listed ({error.strerror}); name a folder of submissions.",
         ) from error
+    if not names:
+        raise BundleError(
+            "folder-missing", f"{folder} holds no JSON files; name a folder of submissions."
+        )
     if len(names) > MOST_FILES:
         raise BundleError(
             "too-many-files", f"{folder} holds {len(names):,} JSON files; split it into folders."
         )
     return names
+
+
+def _other_team(theirs: Team, reference: Path) -> BundleError:
+    other = "red" if theirs == "blue" else "blue"
+    return BundleError(
+        "reference-other-team",
+        f"{reference.name} holds {theirs.capitalize()}'s data, and the submissions are "
+        f"{other.capitalize()}'s; name {other}_development.zip or {other}_final.zip with "
+        "--reference.",
+    )
+
+
+def _reason(error: SubmissionError, name: str) -> str:
+    """Return an error's words without the file's name, which stands before them already."""
+    return error.sentence.removeprefix(f"{name}: ").removeprefix(f"{name} ")
 
 
 def _scorer(

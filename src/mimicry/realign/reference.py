@@ -3,8 +3,9 @@
 Whatever is wrong here is the organiser's to mend. Sentences name files, never values.
 """
 
+import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,9 +28,12 @@ CATALOGUE_NAME = "catalogue.jsonl"
 MODELS_FOLDER = "models"
 MODELS_NAME = "models.json"
 
+LEAST_MODELS = 2
 LARGEST_LIST = 1024 * 1024
 # What rounding may add to a similarity, whose range is [0, 1].
 ROUNDING = 1e-9
+# The same for a model's similarity with itself.
+DIAGONAL_ROUNDING = 1e-6
 
 Matrix = npt.NDArray[np.float64]
 Array = npt.NDArray[Any]
@@ -94,20 +98,13 @@ def read_blue_reference(folder: Path) -> BlueReference:
         ``rules-unreadable``, ``rules-invalid``, ``registry-unreadable``,
         ``registry-invalid``, ``matrix-unreadable``, ``matrix-invalid``.
     """
-    rules = read_blue_rules(folder)
-    if rules.optimum is None:
-        raise BundleError(
-            "rules-invalid",
-            "rules.json of the reference data has no optimum; search it and build the reference "
-            "data anew.",
-        )
-    registry = read_blue_registry(folder / REGISTRY_NAME)
+    rules, registry = read_blue_lists(folder)
     models = len(registry)
-    cka = _matrix(folder / CKA_NAME, models)
-    if cka.min() < -ROUNDING or cka.max() > 1 + ROUNDING:
-        raise _invalid(CKA_NAME, "holds values outside of 0 to 1")
-    unbiased = _matrix(folder / CKA_UNBIASED_NAME, models)
-    replicates = _load(folder / REPLICATES_NAME)
+    _check_sums(folder, rules.checksums, (CKA_NAME, CKA_UNBIASED_NAME), _invalid)
+    cka = _matrix(folder / CKA_NAME, models, least=0)
+    # A cosine, and negative where two models have less in common than chance.
+    unbiased = _matrix(folder / CKA_UNBIASED_NAME, models, least=-1)
+    replicates = _load(folder / REPLICATES_NAME, _unreadable)
     pairs = models * (models + 1) // 2
     if replicates.ndim != 2 or replicates.shape[1] != pairs or len(replicates) < 2:
         raise _invalid(
@@ -140,27 +137,55 @@ def read_red_reference(folder: Path, worker_data: Path) -> RedReference:
         ``rules-unreadable``, ``rules-invalid``, ``catalogue-unreadable``,
         ``catalogue-row``, ``activations-missing``, ``activations-invalid``.
     """
+    rules, catalogue = read_red_lists(folder)
+    if rules.activations is None:
+        models, listed = folder / MODELS_FOLDER, False
+    else:
+        models, listed = worker_data / rules.activations.removeprefix("/app/data/"), True
+    paths = _model_files(models, listed=listed)
+    return RedReference(
+        rules, catalogue, tuple(_activations(path, len(catalogue)) for path in paths)
+    )
+
+
+def read_blue_lists(folder: Path) -> tuple[BlueRules, Registry]:
+    """Read what a Blue reference says without its matrices; see `read_blue_reference`."""
+    rules = read_blue_rules(folder)
+    if rules.optimum is None:
+        raise BundleError(
+            "rules-invalid",
+            "rules.json of the reference data has no optimum; search it and build the reference "
+            "data anew.",
+        )
+    _check_sums(folder, rules.checksums, (REGISTRY_NAME,), _bad_registry)
+    registry = read_blue_registry(folder / REGISTRY_NAME)
+    if rules.count is not None and len(registry) < rules.count:
+        raise _too_few(f"{rules.count:,} models", REGISTRY_NAME, len(registry))
+    # What `read_blue_rules` cannot know, which reads one file.
+    if rules.rule == "largest_set" and rules.optimum.upper_bound > len(registry):
+        raise BundleError(
+            "rules-invalid",
+            f"rules.json of the reference data has an optimum above {len(registry):,}, the number "
+            f"of models in {REGISTRY_NAME}; build the reference data anew.",
+        )
+    return rules, registry
+
+
+def read_red_lists(folder: Path) -> tuple[RedRules, Catalogue]:
+    """Read what a Red reference says without its activations; see `read_red_reference`."""
     rules = read_red_rules(folder)
     if rules.random is None:
         raise BundleError(
             "rules-invalid",
             "rules.json of the reference data has no random draws; build the reference data anew.",
         )
-    if rules.activations is None:
-        models, listed = folder / MODELS_FOLDER, False
-    else:
-        models, listed = worker_data / rules.activations.removeprefix("/app/data/"), True
-    paths = _model_files(models, listed=listed)
+    _check_sums(folder, rules.checksums, (CATALOGUE_NAME,), _bad_catalogue)
     catalogue = Catalogue(read_catalogue(folder / CATALOGUE_NAME))
-    if len(catalogue) < rules.count:
-        raise BundleError(
-            "rules-invalid",
-            f"rules.json asks for {rules.count:,} stimuli, but {CATALOGUE_NAME} has "
-            f"{len(catalogue):,}; build the reference data anew.",
-        )
-    return RedReference(
-        rules, catalogue, tuple(_activations(path, len(catalogue)) for path in paths)
-    )
+    # Of copies of one image, one may be named.
+    different = len({one.sha256 for one in catalogue.stimuli})
+    if different < rules.count:
+        raise _too_few(f"{rules.count:,} different stimuli", CATALOGUE_NAME, different)
+    return rules, catalogue
 
 
 def rows_of(activations: Array, rows: npt.NDArray[np.intp], name: str) -> Matrix:
@@ -186,8 +211,28 @@ def rows_of(activations: Array, rows: npt.NDArray[np.intp], name: str) -> Matrix
     return values
 
 
-def _matrix(path: Path, models: int) -> Matrix:
-    found = _load(path)
+def _check_sums(
+    folder: Path,
+    checksums: Mapping[str, str],
+    names: Sequence[str],
+    fault: Callable[[str, str], BundleError],
+) -> None:
+    """Compare files with the SHA-256 that the rules give; of those without one nothing is known."""
+    for name in names:
+        if name not in checksums:
+            continue
+        try:
+            with (folder / name).open("rb") as file:
+                found = hashlib.file_digest(file, "sha256").hexdigest()
+        except OSError:
+            # Told by what reads it next.
+            continue
+        if found != checksums[name]:
+            raise fault(name, "is not the file that rules.json was written with (its SHA-256)")
+
+
+def _matrix(path: Path, models: int, *, least: float) -> Matrix:
+    found = _load(path, _unreadable)
     if found.shape != (models, models):
         raise _invalid(
             path.name,
@@ -200,24 +245,40 @@ def _matrix(path: Path, models: int) -> Matrix:
         raise _invalid(path.name, "holds values that are not finite")
     if np.abs(matrix - matrix.T).max() > ROUNDING:
         raise _invalid(path.name, "is not symmetric")
+    if matrix.min() < least - ROUNDING or matrix.max() > 1 + ROUNDING:
+        raise _invalid(path.name, f"holds values outside of {least} to 1")
+    _check_diagonal(path.name, matrix)
     return matrix
 
 
-def _load(path: Path) -> Array:
+def _check_diagonal(name: str, matrix: Matrix) -> None:
+    """Refuse a model that is not like itself, unless it is like none: its features are constant."""
+    own = matrix.diagonal()
+    none = np.abs(matrix).max(axis=1) <= ROUNDING
+    odd = np.flatnonzero(~none & (np.abs(own - 1) > DIAGONAL_ROUNDING))
+    if odd.size:
+        raise _invalid(
+            name,
+            f"has a similarity of model {odd[0]} with itself that is neither 1 nor that of a "
+            "constant model, whose row is 0",
+        )
+
+
+def _load(path: Path, fault: Callable[[str, str], BundleError]) -> Array:
+    """Map an array into memory; `fault` makes the error from the file's name and words."""
     try:
-        found = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        what = error.strerror if isinstance(error, OSError) and error.strerror else "is no array"
-        raise BundleError(
-            "matrix-unreadable",
-            f"{path.name} of the reference data cannot be read ({what}). Build the reference "
-            "data anew.",
-        ) from None
-    return found if isinstance(found, np.ndarray) else _not_an_array(path)
-
-
-def _not_an_array(path: Path) -> Array:
-    raise _invalid(path.name, "holds several arrays, not one")
+        # The product of a broken header's shape may overflow.
+        with np.errstate(over="ignore"):
+            found = np.load(path, mmap_mode="r", allow_pickle=False)
+    # A broken header is read as Python, and fails in as many ways as that can.
+    except Exception as error:
+        known = isinstance(error, OSError) and error.strerror
+        what = f"cannot be read ({known})" if known else "is damaged, cut off or no array"
+        raise fault(path.name, what) from None
+    if not isinstance(found, np.ndarray):
+        found.close()
+        raise fault(path.name, "holds several arrays, not one")
+    return found
 
 
 def _model_files(folder: Path, *, listed: bool) -> list[Path]:
@@ -236,7 +297,7 @@ def _model_files(folder: Path, *, listed: bool) -> list[Path]:
         ) from None
     if listed:
         _check_list(folder, paths)
-    if len(paths) < 2:
+    if len(paths) < LEAST_MODELS:
         raise BundleError(
             "activations-missing",
             f"The activations' folder {folder.name} holds {len(paths)} arrays (*.npy); a score "
@@ -249,38 +310,64 @@ def _check_list(folder: Path, paths: Sequence[Path]) -> None:
     """Compare a worker's folder with its own list: names and sizes, no checksums."""
     try:
         document = json.loads(read_regular_file(folder / MODELS_NAME, LARGEST_LIST))
-        sizes = {entry["file"]: entry["size"] for entry in document["models"]}
+        sizes = {str(entry["file"]): entry["size"] for entry in document["models"]}
     except UnusableFile as fault:
         raise _bad_activations(MODELS_NAME, str(fault)) from None
     except (ValueError, KeyError, TypeError, RecursionError):
         raise _bad_activations(
             MODELS_NAME, 'is no object with "models", each with "file", "sha256" and "size"'
         ) from None
-    found = {path.name: path.stat().st_size for path in paths}
+    found = {path.name: path.stat().st_size if path.is_file() else None for path in paths}
     odd = sorted(name for name in sizes.keys() | found.keys() if sizes.get(name) != found.get(name))
     if odd:
         raise _bad_activations(
-            str(odd[0]), f"is missing, not listed in {MODELS_NAME}, or of another size than there"
+            odd[0], f"is missing, not listed in {MODELS_NAME}, or of another size than there"
         )
 
 
 def _activations(path: Path, stimuli: int) -> Array:
-    try:
-        found = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError):
-        raise _bad_activations(path.name, "is damaged, cut off or no array") from None
+    found = _load(path, _bad_activations)
     if found.ndim != 2 or found.shape[0] != stimuli or not found.shape[1]:
         raise _bad_activations(
             path.name, f"has the shape {found.shape}, but the catalogue has {stimuli:,} stimuli"
         )
     if found.dtype not in (np.dtype(np.float16), np.dtype(np.float32)):
         raise _bad_activations(path.name, f"holds {found.dtype}, not float16 or float32")
+    if not found.flags.c_contiguous:
+        # Some rows of it would be read from all over the file.
+        raise _bad_activations(path.name, "is stored column by column, not row by row")
     return np.asarray(found)
 
 
 def _invalid(name: str, what: str) -> BundleError:
     return BundleError(
         "matrix-invalid", f"{name} of the reference data {what}. Build the reference data anew."
+    )
+
+
+def _unreadable(name: str, what: str) -> BundleError:
+    return BundleError(
+        "matrix-unreadable", f"{name} of the reference data {what}. Build the reference data anew."
+    )
+
+
+def _bad_registry(name: str, what: str) -> BundleError:
+    return BundleError(
+        "registry-invalid", f"{name} of the reference data {what}. Build the reference data anew."
+    )
+
+
+def _bad_catalogue(name: str, what: str) -> BundleError:
+    return BundleError(
+        "catalogue-unreadable",
+        f"{name} of the reference data {what}. Build the reference data anew.",
+    )
+
+
+def _too_few(asked: str, name: str, there: int) -> BundleError:
+    return BundleError(
+        "rules-invalid",
+        f"rules.json asks for {asked}, but {name} has {there:,}; build the reference data anew.",
     )
 
 

@@ -31,7 +31,6 @@ class Registry:
         for row, entry in enumerate(self.entries):
             self._rows.setdefault(entry.model_name, []).append(row)
         self._names = KnownNames(self._rows)
-        self._sources = KnownNames(entry.source for entry in self.entries)
 
     def __len__(self) -> int:
         return len(self.entries)
@@ -49,7 +48,7 @@ class Registry:
             faults.add(
                 "unknown-model",
                 f"{where}.model_name",
-                lambda: f"{quoted(name)} is not in the registry{self._names.hint(name)}",
+                lambda: f"{quoted(name)} is not in the registry{faults.hint(self._names, name)}",
             )
             return None
         row = self._row_of_layer(rows, choice, where, faults)
@@ -169,9 +168,9 @@ def check_model_count(submission: BlueSubmission, count: int | None, faults: Fau
         # Told already: there is no list.
         return
     if count is None and named < LEAST_SET:
-        faults.add("wrong-count", MODELS_KEY, f"names {named} model; name {LEAST_SET} or more")
+        faults.add("wrong-count", f"`{MODELS_KEY}`", f"names {named}; name {LEAST_SET} or more")
     elif count is not None and named != count:
-        faults.add("wrong-count", MODELS_KEY, f"names {named:,} models; name exactly {count:,}")
+        faults.add("wrong-count", f"`{MODELS_KEY}`", f"names {named:,}; name exactly {count:,}")
 
 
 def check_repeated_models(submission: BlueSubmission, faults: Faults) -> None:

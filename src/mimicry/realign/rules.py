@@ -1,11 +1,12 @@
 """``rules.json``: what a competition asks for, and what its scores are measured against.
 
 The file beside the reference data is complete. Its public copy, for participants, leaves
-out what would tell of secret data (`optimum`, `random`, `activations`).
+out what would tell of secret data (`optimum`, `random`, `activations`, `sha256`).
 """
 
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeGuard
 
@@ -19,6 +20,14 @@ LARGEST_RULES = 64 * 1024
 # As in the challenge of 2026, where the rules do not say.
 DEFAULT_MODELS = 20
 DEFAULT_STIMULI = 1000
+# What rounding may add to the bound of a search.
+ROUNDING = 1e-6
+# The files that the rules may give the SHA-256 of: small ones, which every run can read.
+CHECKED_FILES = {
+    "blue": ("cka.npy", "cka_unbiased.npy", "registry.json"),
+    "red": ("catalogue.jsonl",),
+}
+_SHA256 = re.compile(r"[0-9a-f]{64}")
 
 Team = Literal["blue", "red"]
 BlueRule = Literal["mean_cka", "largest_set"]
@@ -54,17 +63,21 @@ class BlueRules:
         ``largest_set``: the score is the number of models, if the least similarity of
         two of them reaches `threshold`, else 0.
     count : int or None
-        Models to name, 20 if the file does not say; None for ``largest_set``, which takes 2 or more.
+        Models to name, 20 if the file does not say; None for ``largest_set``, which takes 2
+        or more.
     threshold : float or None
         In [0, 1]; None for ``mean_cka``.
     optimum : Optimum or None
         None in a public copy.
+    checksums : mapping of str to str
+        SHA-256 of files beside the rules, by name; empty if the rules give none.
     """
 
     rule: BlueRule
     count: int | None
     threshold: float | None
     optimum: Optimum | None
+    checksums: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -97,11 +110,14 @@ class RedRules:
     activations : str or None
         ``/app/data/<folder>`` where the activations lie on the worker, None where they
         lie beside the rules.
+    checksums : mapping of str to str
+        As for `BlueRules`.
     """
 
     count: int
     random: RandomDraws | None
     activations: str | None
+    checksums: Mapping[str, str] = field(default_factory=dict)
 
 
 def read_rules(folder: Path, team: Team) -> BlueRules | RedRules:
@@ -140,21 +156,24 @@ def read_red_rules(folder: Path) -> RedRules:
 
 
 def _blue(document: Mapping[str, Any]) -> BlueRules:
-    _only(document, {"competition", "rule", "count", "threshold", "optimum"})
+    _only(document, {"competition", "rule", "count", "threshold", "optimum", "sha256"})
+    checksums = _checksums(document, "blue")
     optimum = None if "optimum" not in document else _optimum(document["optimum"])
     rule = document.get("rule")
     if rule == "mean_cka":
         if "threshold" in document:
             raise _invalid('"threshold" belongs to the rule largest_set')
         count = _whole({"count": DEFAULT_MODELS, **document}, "count", 2)
-        return BlueRules("mean_cka", count, None, optimum)
+        if optimum is not None and optimum.upper_bound > 1 + ROUNDING:
+            raise _invalid('"optimum.upper_bound" must be at most 1, which no mean CKA exceeds')
+        return BlueRules("mean_cka", count, None, optimum, checksums)
     if rule == "largest_set":
         if "count" in document:
             raise _invalid('"count" belongs to the rule mean_cka')
         threshold = _number(document, "threshold")
         if not 0 <= threshold <= 1:
             raise _invalid('"threshold" must lie between 0 and 1')
-        return BlueRules("largest_set", None, threshold, optimum)
+        return BlueRules("largest_set", None, threshold, optimum, checksums)
     raise _invalid('"rule" must be "mean_cka" or "largest_set"')
 
 
@@ -172,7 +191,7 @@ def _optimum(found: object) -> Optimum:
 
 
 def _red(document: Mapping[str, Any]) -> RedRules:
-    _only(document, {"competition", "rule", "count", "random", "activations"})
+    _only(document, {"competition", "rule", "count", "random", "activations", "sha256"})
     if document.get("rule") != "mean_cka":
         raise _invalid('"rule" must be "mean_cka"')
     # The unbiased estimate needs four stimuli.
@@ -193,7 +212,18 @@ def _red(document: Mapping[str, Any]) -> RedRules:
         isinstance(activations, str) and _is_worker_folder(activations)
     ):
         raise _invalid('"activations" must name a folder as "/app/data/<name>"')
-    return RedRules(count, random, activations)
+    return RedRules(count, random, activations, _checksums(document, "red"))
+
+
+def _checksums(document: Mapping[str, Any], team: Team) -> Mapping[str, str]:
+    found = document.get("sha256", {})
+    if not isinstance(found, dict):
+        raise _invalid('"sha256" must be an object')
+    _only(found, set(CHECKED_FILES[team]), "sha256.")
+    for name, value in found.items():
+        if not isinstance(value, str) or not _SHA256.fullmatch(value):
+            raise _invalid(f'"sha256.{name}" must be 64 lower-case hexadecimal digits')
+    return found
 
 
 def _is_worker_folder(name: str) -> bool:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from mimicry.activations.entries import ModelEntry, entries_of, entry_document
-from mimicry.activations.reading import STIMULI, Activations, open_store
+from mimicry.activations.reading import Activations, open_activations, open_store
 from mimicry.errors import BundleError
 
 SHOWN = 5
@@ -32,37 +32,6 @@ class StoredModel:
     activations: Activations
 
 
-def find_store_set(path: Path) -> Path:
-    """Return the folder for caches over one list of stimuli.
-
-    Parameters
-    ----------
-    path : Path
-        That folder, or a store that holds only one.
-
-    Raises
-    ------
-    BundleError
-        ``store-several-sets`` when the store holds several, ``activations-missing`` when it
-        holds none.
-    """
-    if (path / STIMULI).is_file():
-        return path
-    found = sorted(one.parent for one in path.glob(f"*/{STIMULI}"))
-    if len(found) > 1:
-        raise BundleError(
-            "store-several-sets",
-            f"{path} holds activations over {len(found)} lists of stimuli "
-            f"({_listed([one.name for one in found])}); name one of these folders.",
-        )
-    if not found:
-        raise BundleError(
-            "activations-missing",
-            f"{path} holds no activations; name a folder that `mimicry activations extract` made.",
-        )
-    return found[0]
-
-
 def stored_models(
     store_set: Path, registry: Sequence[ModelEntry] | None, patterns: Sequence[str] = ()
 ) -> tuple[StoredModel, ...]:
@@ -71,7 +40,7 @@ def stored_models(
     Parameters
     ----------
     store_set : Path
-        Caches over one list of stimuli; all must be complete.
+        Caches over one list of stimuli; all must be complete, and every checksum right.
     registry : sequence of ModelEntry, optional
         Every chosen entry must be in the store as the registry describes it, and every
         chosen cache in the registry.
@@ -85,7 +54,7 @@ def stored_models(
         ``build-not-extracted``, ``build-other-entry`` and ``build-several-caches``, each
         naming the models; and what `mimicry.activations.reading.open_store` finds.
     """
-    models = [StoredModel(_entry(one), one) for one in open_store(store_set)]
+    models = [StoredModel(_entry(one), one) for one in _verified(store_set)]
     for pattern in patterns:
         if not any(_matches(model.entry, pattern) for model in models):
             raise BundleError(
@@ -102,7 +71,7 @@ def stored_models(
                 "build-several-caches",
                 f"{model.entry.label} is in {store_set} twice: "
                 f"{other.activations.folder.name} and {model.activations.folder.name}; move "
-                "away the one that is not meant.",
+                "away the one that is not meant (`mimicry activations list` shows what differs).",
             )
     if registry is None:
         return tuple(models)
@@ -176,6 +145,18 @@ def weight_groups(entries: Sequence[ModelEntry]) -> list[Hashable]:
         for key in keys:
             parent[root(number)] = root(first.setdefault(key, number))
     return [root(number) for number in range(len(entries))]
+
+
+def _verified(store_set: Path) -> list[Activations]:
+    """Open all caches and read each whole, so that nothing is built from damaged ones."""
+    from mimicry.activations.progress import Progress
+
+    opened = open_store(store_set)
+    with Progress(len(opened), what="caches verified") as shown:
+        for one in opened:
+            open_activations(one.folder, verify=True)
+            shown.advance(1)
+    return list(opened)
 
 
 def _entry(activations: Activations) -> ModelEntry:

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from mimicry.errors import SubmissionError
 from mimicry.realign.json_faults import quoted
+from mimicry.realign.names import KnownNames
 from mimicry.realign.rules import Team
 
 MODELS_KEY = "models"
@@ -20,6 +21,9 @@ LONGEST_TEAM_NAME = 100
 
 # Kept with their words, to be shown by a check; more are only counted.
 MOST_KEPT = 50
+# Similar names are looked for as often; a submission with more unknown names has another
+# scheme of naming, which these tell.
+MOST_GUESSES = 10
 # What goes into the one sentence of a failed run.
 MOST_TOLD = 10
 LONGEST_TOLD = 1600
@@ -50,6 +54,7 @@ class Faults:
     def __init__(self) -> None:
         self.kept: list[Fault] = []
         self.count = 0
+        self._guesses = 0
         self._codes: set[str] = set()
 
     def add(self, code: str, where: str, text: str | Callable[[], str]) -> None:
@@ -58,6 +63,11 @@ class Faults:
         self._codes.add(code)
         if len(self.kept) < MOST_KEPT:
             self.kept.append(Fault(code, where, text() if callable(text) else text))
+
+    def hint(self, known: KnownNames, name: str) -> str:
+        """Return `KnownNames.hint`; after `MOST_GUESSES` of them without guessing."""
+        self._guesses += 1
+        return known.hint(name, guess=self._guesses <= MOST_GUESSES)
 
     def refuse(self, shown: str) -> None:
         """Raise one error that tells of all faults, if there are any.
@@ -279,7 +289,7 @@ def _objects(
 def _name(
     row: Mapping[str, Any], key: str, where: str, faults: Faults, *, required: bool = True
 ) -> str | None:
-    if key not in row:
+    if key not in row or (row[key] is None and not required):
         if required:
             faults.add("missing-key", where, f"has no key {quoted(key)}")
         return None

@@ -87,8 +87,7 @@ def similarity(x: object, y: object, metric: str = "cka", **options: Any) -> flo
     metric : str
         A name in `METRICS`.
     **options
-        Of the metric: see `cka`, `rbf_cka`, `rsa`, `procrustes`, `mutual_knn` and
-        `linear_predictivity`.
+        Of the metric; see the notes.
 
     Returns
     -------
@@ -105,6 +104,34 @@ def similarity(x: object, y: object, metric: str = "cka", **options: Any) -> flo
         one library and device; an option out of its range.
     TypeError
         An option that the metric does not have.
+
+    Notes
+    -----
+    The metrics and their options, with the defaults (``METRICS[metric].options`` names them):
+
+    ``cka``
+        Linear CKA, biased, in [0, 1]. dtype="float64" is what Gram matrices are stored in,
+        or "float32", to about 1e-6; budget is the bytes of them that are held at once.
+    ``cka-unbiased``
+        Linear CKA with HSIC_1, in [-1, 1]; at least 4 stimuli. Options as for ``cka``.
+    ``cka-rbf``
+        CKA with the Gaussian kernel, in [0, 1], or [-1, 1] when unbiased. bandwidth=0.5 is
+        the kernel's as a fraction of the median distance between stimuli; unbiased=False;
+        dtype as for ``cka``.
+    ``rsa``
+        Correlation of the RDMs, in [-1, 1]; at least 3 stimuli. distance="correlation",
+        "cosine" or "euclidean" between stimuli; comparison="pearson", "spearman", "kendall"
+        (tau-b) or "kendall-a" of the RDMs; dtype as for ``cka``, of the RDMs.
+    ``procrustes``
+        Inner product after the best rotation, in [0, 1]. form="cosine", or "angular", of
+        which the distance is a metric.
+    ``mutual-knn``
+        Mean share of common nearest neighbours, in [0, 1]. k=10 neighbours, below the
+        number of stimuli; distance="cosine" or "euclidean".
+    ``linear-predictivity``
+        Share of variance explained by ridge regression, cross-validated, in [0, 1].
+        penalty=0.1 as a multiple of the mean squared norm of the stimuli; folds=5;
+        direction="forward" (`y` from `x`), "backward" or "mean"; seed=0 of the folds.
 
     Examples
     --------
@@ -137,15 +164,15 @@ def similarity_matrix(
     progress : callable, optional
         Called as ``progress(done, total)``, counting arrays read.
     **options
-        Of the metric. For CKA and RSA ``dtype`` is "float32" by default, which agrees
-        with float64 to about 1e-6; "float64" takes twice the memory.
+        Of the metric: see `similarity`. For CKA and RSA ``dtype`` is "float32" by default,
+        which agrees with float64 to about 1e-6; "float64" takes twice the memory.
 
     Returns
     -------
     array of float64, shape (M, M)
         Entry (i, j) compares models i and j; exactly symmetric for symmetric metrics.
-        The diagonal is 1.0, or 0.0 for constant features (but see `rsa` for tau-a and
-        `linear_predictivity`). Never NaN.
+        The diagonal is 1.0, or 0.0 for constant features; for tau-a the share of pairs that
+        are not tied, for linear predictivity a model's prediction of itself. Never NaN.
 
     Raises
     ------

@@ -56,11 +56,22 @@ def make(entry: ModelEntry, *, pretrained: bool, root: Path) -> nn.Module:
 
 def _function(entry: ModelEntry, root: Path) -> Callable[..., Any]:
     where, _, name = (entry.entry_point or "").rpartition(":")
-    module = _file_module(entry, where, root) if where.endswith(".py") else _module(entry, where)
-    function = getattr(module, name, None)
+    function = getattr(module_of(entry, root), name, None)
     if not callable(function):
         raise _unknown(entry, f"{where} has no function {name}")
     return function  # type: ignore[no-any-return]
+
+
+def module_of(entry: ModelEntry, root: Path) -> ModuleType:
+    """Return the module of the entry point, imported if it is not yet.
+
+    Raises
+    ------
+    BundleError
+        ``entry-point-unknown``, ``entry-point-failed``.
+    """
+    where = (entry.entry_point or "").rpartition(":")[0]
+    return _file_module(entry, where, root) if where.endswith(".py") else _module(entry, where)
 
 
 def _module(entry: ModelEntry, name: str) -> ModuleType:
@@ -87,8 +98,10 @@ def _file_module(entry: ModelEntry, name: str, root: Path) -> ModuleType:
     sys.modules[module_name] = module
     try:
         spec.loader.exec_module(module)
-    except Exception as error:  # an organiser's code may raise anything
-        del sys.modules[module_name]
+    except BaseException as error:  # an organiser's code may raise anything
+        sys.modules.pop(module_name, None)
+        if not isinstance(error, Exception):
+            raise
         raise _failed(entry, f"could not be imported: {type(error).__name__}: {error}") from error
     return module
 

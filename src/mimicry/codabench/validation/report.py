@@ -23,6 +23,7 @@ from mimicry.codabench.validation.leaks import check_leaks
 from mimicry.codabench.validation.pages import check_pages
 from mimicry.codabench.validation.picture import check_picture
 from mimicry.codabench.validation.programs import check_programs
+from mimicry.codabench.validation.realign import check_realign
 from mimicry.codabench.validation.source import SourceError, ZipSource
 from mimicry.codabench.validation.traps import check_traps
 from mimicry.codabench.validation.tree import FolderTree, Tree, ZipTree
@@ -172,6 +173,8 @@ def _validate_competition(context: Context, name: str) -> None:
         _look_at_files(context, document)
     if competition is not None and document.sound(("leaderboards",)):
         check_columns(context, document, competition)
+    if competition is not None and document.sound(("tasks",)) and document.sound(("phases",)):
+        check_realign(context, document, competition)
     context.notes.take(document)
 
 

@@ -73,7 +73,8 @@ def from_store(
         ``search-models`` for fewer than two, and what `mimicry.realign.stored` finds.
     """
     from mimicry.activations.registry import read_registry
-    from mimicry.realign.stored import check_finite, find_store_set, stored_models
+    from mimicry.activations.store_sets import find_store_set
+    from mimicry.realign.stored import check_finite, stored_models
     from mimicry.similarity import similarity_matrix
 
     known = None if registry is None else read_registry(registry)

@@ -28,7 +28,7 @@ class RedResult(NamedTuple):
         Their rows, ascending.
     value : float
         Mean pairwise biased linear CKA on them, in [0, 1]; lower is better. Computed anew
-        in float64.
+        from their activations, as a score is.
     swaps : int
         Improvements made, over all descents.
     scored : int
@@ -178,7 +178,7 @@ def best_stimuli(
 
 
 def mean_cka_of(sources: Sequence[Source], members: Indices) -> float:
-    """Return the mean pairwise biased linear CKA on some stimuli, in float64.
+    """Return the mean pairwise biased linear CKA on some stimuli, by the metric that scores.
 
     Parameters
     ----------
@@ -192,19 +192,11 @@ def mean_cka_of(sources: Sequence[Source], members: Indices) -> float:
     float
         From 0 to 1; pairs with a model whose features are constant count as 0.
     """
-    vectors = []
-    for source in sources:
-        exact = source._replace(dtype=np.dtype(np.float64))
-        kernel = exact.products(members, members)
-        uncentred = float(np.linalg.norm(kernel))
-        kernel -= kernel.mean(axis=0)
-        kernel -= kernel.mean(axis=1)[:, None]
-        length = float(np.linalg.norm(kernel))
-        varied = length > 1e-7 * uncentred
-        vectors.append(kernel.ravel() / length if varied else np.zeros(kernel.size))
-    stacked = np.stack(vectors)
-    cosines = stacked @ stacked.T
-    return float(np.clip(cosines[np.triu_indices(len(vectors), k=1)], 0.0, 1.0).mean())
+    from mimicry.similarity import mean_pairwise, similarity_matrix
+
+    # In float64, as scores are: in float32 similarity forgives more rounding.
+    chosen = [source.values(members).astype(np.float64) for source in sources]
+    return mean_pairwise(similarity_matrix(chosen, "cka", dtype="float64"))
 
 
 def _class_starts(

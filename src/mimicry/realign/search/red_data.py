@@ -10,7 +10,7 @@ from mimicry.errors import BundleError
 from mimicry.realign.search.common import Indices
 
 # CKA does not depend on the centre that is subtracted, so a sample of rows will do.
-_ROWS_FOR_CENTRE = 4096
+_ROWS_FOR_CENTRE = 512
 _ROWS_FOR_FINGERPRINT = 64
 # Rows are turned to the type of the computation so many columns at a time.
 _COLUMNS = 8192
@@ -24,7 +24,7 @@ class Source(NamedTuple):
     array : array-like of shape (N, d)
         With ``rows(indices)``, or indexed by them as NumPy arrays are.
     centre : float64 ndarray of shape (d,)
-        About the mean; it is subtracted so that kernels do not drown in a common offset.
+        Where most rows are; it is subtracted so that kernels do not drown in a common offset.
     scale : float
         Makes a typical kernel value 1.
     dtype : numpy dtype
@@ -67,6 +67,22 @@ class Source(NamedTuple):
             squares += np.einsum("ij,ij->i", block, block, dtype=np.float64)
         assert total is not None
         return total, squares
+
+    def values(self, indices: Indices) -> NDArray[Any]:
+        """Return rows as they are stored, of shape (k, d)."""
+        return _raw_rows(self.array, indices, self.name)
+
+    def centred_on(self, indices: Indices) -> "Source":
+        """Return this source with the mean of some rows as its centre."""
+        rows = self.values(indices).astype(np.float64)
+        # Around the first, so that rows that are all the same have themselves as their mean.
+        return self._replace(centre=rows[0] + (rows - rows[0]).mean(axis=0))
+
+    @property
+    def rounding(self) -> float:
+        """A kernel value that rounding alone makes of a stimulus that lies at the centre."""
+        error = float(np.finfo(self.dtype).eps) * self.scale
+        return 64.0 * float(self.centre @ self.centre) * error**2
 
     def _prepared(self, raw: NDArray[Any], part: slice) -> NDArray[Any]:
         centred: NDArray[Any] = raw.astype(self.dtype) - self.centre[part].astype(self.dtype)
@@ -118,14 +134,27 @@ def open_sources(
                 f"for each stimulus{f', here {size}' if number else ''}. Extract them again.",
             )
         size = int(shape[0])
-        sample = _raw_rows(array, _spread(size, _ROWS_FOR_CENTRE), name)
-        centre = sample.mean(axis=0, dtype=np.float64)
-        spread = float(np.square(sample - centre).sum(axis=1).mean())
-        scale = 1.0 / np.sqrt(spread) if spread > 0.0 else 1.0
+        centre, scale = _location(_raw_rows(array, _spread(size, _ROWS_FOR_CENTRE), name))
         sources.append(Source(array, centre, scale, dtype, name))
         some = _raw_rows(array, _spread(size, _ROWS_FOR_FINGERPRINT), name)
         fingerprint += [tuple(shape), some]
     return tuple(sources), size, tuple(fingerprint)
+
+
+def _location(sample: NDArray[Any]) -> tuple[NDArray[np.float64], float]:
+    """Return the feature-wise median and what makes a typical distance from it 1.
+
+    Means would be where a single gross outlier is.
+    """
+    centre = np.empty(sample.shape[1])
+    squares = np.zeros(len(sample))
+    for start in range(0, sample.shape[1], _COLUMNS):
+        part = sample[:, start : start + _COLUMNS].astype(np.float64)
+        middle = np.median(part, axis=0)
+        centre[start : start + _COLUMNS] = middle
+        squares += np.square(part - middle).sum(axis=1)
+    spread = float(np.median(squares)) or float(squares.mean())
+    return centre, 1.0 / np.sqrt(spread) if spread > 0.0 else 1.0
 
 
 def _spread(size: int, most: int) -> Indices:

@@ -57,9 +57,16 @@ class Kernels:
         M models.
     stimuli : int64 ndarray of shape (w,)
         The working set.
+
+    Attributes
+    ----------
+    rounding : float64 ndarray of shape (M,)
+        The kernel value that rounding alone can make.
     """
 
     def __init__(self, sources: Sequence[Source], stimuli: Indices) -> None:
+        self.sources, self.stimuli = tuple(sources), stimuli
+        self.rounding = np.array([source.rounding for source in sources])
         self.size = len(stimuli)
         self.features: list[NDArray[Any] | None] = []
         self.grams: list[NDArray[Any] | None] = []
@@ -77,6 +84,11 @@ class Kernels:
                 diagonal.append(gram.diagonal().astype(np.float64))
         self.diagonal: Floats = np.stack(diagonal)
         self.models = len(sources)
+
+    def centred_on(self, places: Indices) -> "Kernels":
+        """Return the kernels of the same stimuli, centred on the mean of some of them."""
+        stimuli = self.stimuli[places]
+        return Kernels([source.centred_on(stimuli) for source in self.sources], self.stimuli)
 
     def columns(self, stimuli: Indices) -> Floats:
         """Return the kernel of some stimuli with all, of shape (len(stimuli), M, w)."""

@@ -92,6 +92,8 @@ class Pools:
     ) -> Floats | None:
         """Return the mean CKA with each candidate added to the chosen stimuli."""
         state = State(Kernels(self.sources, chosen), np.arange(len(chosen)))
+        state.settle()
+        sources = state.kernels.sources
         totals, rows = state.totals(), state.sums
         models = len(self.sources)
         step = chunk_rows(models, len(chosen), self.memory // 4)
@@ -102,7 +104,7 @@ class Pools:
             part = candidates[start : start + step]
             kernels = np.empty((len(part), models, len(chosen)), dtype=self.sources[0].dtype)
             diagonal = np.empty((models, len(part)))
-            for model, source in enumerate(self.sources):
+            for model, source in enumerate(sources):
                 kernels[:, model], diagonal[model] = source.products_and_squares(part, chosen)
             products, sums = kernel_moments(kernels)
             weighted = kernels.reshape(-1, len(chosen)) @ rows.T.astype(kernels.dtype)

@@ -148,6 +148,7 @@ class Walk:
             return False
         stimuli, kernels = found
         state = State(kernels, np.searchsorted(stimuli, self.chosen))
+        state.settle()
         self._at(state, stimuli, state.value())
         before, most = self.swaps, min(swaps, self.round_swaps)
         at_bottom = False
@@ -176,6 +177,7 @@ class Walk:
                 return None
             saved = state.saved()
             state.remove(int(leaving))
+            state.settle()
             values = state.with_each()
             values[np.isin(groups, groups[state.chosen])] = np.inf
             self._count(len(stimuli) - len(state.chosen))
@@ -184,7 +186,7 @@ class Walk:
                 state.add(coming)
                 self.swaps += 1
                 self._at(state, stimuli, float(values[coming]))
-                self._follow(state, stimuli, saved[0][order], values, most - 1)
+                self._follow(state, stimuli, saved.chosen[order], values, most - 1)
                 return True
             state.restore(saved)
         return False
@@ -212,7 +214,7 @@ class Walk:
             state.remove(int(out[number]), columns[number])
             state.add(int(into[number]), columns[few + number])
             value = state.value()
-            if value >= self.current - self.least_gain:
+            if state.is_lost() or value >= self.current - self.least_gain:
                 state.restore(saved)
                 return
             self.swaps += 1
