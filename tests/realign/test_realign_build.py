@@ -121,6 +121,9 @@ class TestBlue:
         reference = read_blue_reference(unpack(built.output, tmp_path / "ref"))
         assert len(reference.registry) == 4
         public = read_rules(tmp_path / "public", "blue")
+        # Only the organiser's copy, and reading it compares them.
+        assert set(built.rules["sha256"]) == {"cka.npy", "cka_unbiased.npy", "registry.json"}
+        assert not public.checksums
         assert public.count == 2 and public.optimum is None  # type: ignore[union-attr]
 
     def test_the_same_store_gives_the_same_bytes(self, made: Path, tmp_path: Path) -> None:

@@ -300,6 +300,25 @@ def test_gross_scales_do_not_mislead(monkeypatch, spoil, which, options):
     assert found.value < min(chance) - 0.05
 
 
+def test_tiny_features_are_not_constant():
+    features = made(120, (5, 12, 150), dtype=np.float64)
+    for one in features:
+        tiny_half(one)
+    tiny = np.arange(0, 120, 2)
+    true = mean_cka_naive(features, tiny[:20])
+    assert mean_cka_of(opened(features), tiny[:20]) == pytest.approx(true, abs=1e-9)
+    state = State(Kernels(opened(features), np.arange(120)), tiny[:20])
+    assert state.is_lost()
+    state.settle()
+    assert state.value() == pytest.approx(true, abs=1e-9)
+    # A walk that begins there, by its class, sees where it is.
+    classes = ["tiny" if row % 2 == 0 else None for row in range(120)]
+    seen = []
+    best_stimuli(features, 20, classes=classes, patience=1, progress=seen.append)
+    begun = next(where.current for where in seen if where.descents == 1)
+    assert begun == pytest.approx(true, abs=1e-9)
+
+
 def test_a_state_that_lost_its_digits_is_made_anew():
     features = made(60, dtype=np.float64)
     for one in features:
