@@ -233,9 +233,8 @@ esac
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_build_leaves_nothing(room, tmp_path, how):
-    from image_wheels import wheel_folder
-
     from build import TORCHVISION_COMPAT
+    from image_wheels import wheel_folder
 
     tree, commands, log = tmp_path / "tree", tmp_path / "bin", tmp_path / "log"
     tree.mkdir()
