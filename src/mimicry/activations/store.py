@@ -133,6 +133,7 @@ class ShardWriter:
         self.manifest = manifest
         self.next_row = manifest.rows_written
         self._row_name = row_name
+        self._process = os.getpid()
         self._rows: npt.NDArray[Any] | None = None
         self._held = 0
 
@@ -157,6 +158,7 @@ class ShardWriter:
             ``activations-not-finite`` naming the item, ``activations-overflow`` when float16
             cannot hold a number, ``disk-full``, ``store-unwritable``, ``store-read-back``.
         """
+        self._refuse_others()
         if rows.ndim != 2 or rows.shape[1] != self.manifest.width:
             raise ValueError(f"rows of {self.manifest.width} numbers are needed, not {rows.shape}")
         if start > self.next_row:
@@ -187,6 +189,7 @@ class ShardWriter:
         ValueError
             When rows are missing, or there are none.
         """
+        self._refuse_others()
         if self.complete:
             return
         if self.manifest.rows not in {None, self.next_row} or not self.next_row:
@@ -197,6 +200,11 @@ class ShardWriter:
         whole = replace(self.manifest, shards=tuple(shards), rows=self.next_row, complete=True)
         self._record(whole)
         self._rows = None
+
+    def _refuse_others(self) -> None:
+        """Keep a forked child, with which the lock is shared, from writing the same files."""
+        if os.getpid() != self._process:
+            raise RuntimeError("only the process that opened a cache may write it")
 
     def _encoded(self, rows: npt.NDArray[Any]) -> npt.NDArray[Any]:
         finite = np.isfinite(rows)
