@@ -175,8 +175,8 @@ class TestOurOwn:
             assert done.returncode == 0, done.stdout + done.stderr
             return time.monotonic() - started
 
-        # Far above what benchmarks measure: the machine may be busy.
-        assert min(once() for _ in range(3)) < 5.0
+        # The best of three: the machine may be busy.
+        assert min(once() for _ in range(3)) < 1.0
 
     def test_nothing_heavy_is_imported(self, own_bundle: Path) -> None:
         code = (
