@@ -31,6 +31,19 @@ def write_atomically(path: Path, data: bytes | str) -> None:
         raise
 
 
+def sync_folder(folder: Path) -> None:
+    """Make sure that the names in a folder outlast a power cut."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        # Some network file systems cannot do this for folders.
+        if error.errno not in {errno.EINVAL, errno.ENOTSUP}:
+            raise
+    finally:
+        os.close(descriptor)
+
+
 class UnusableFile(ValueError):  # noqa: N818 - an outcome the caller words, not an error to show
     """Says in a few words why a file cannot be read, to follow the file's name.
 

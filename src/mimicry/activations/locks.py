@@ -6,7 +6,6 @@ it, however that ends. So no lock is ever stale, and the file may stay.
 
 import errno
 import fcntl
-import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -61,19 +60,6 @@ def wait_until_free(lock: Path, pause: float = 0.25) -> None:
                 return
         except StoreBusyError:
             time.sleep(pause)
-
-
-def sync_folder(folder: Path) -> None:
-    """Make sure that the names in a folder outlast a power cut."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    except OSError as error:
-        # Some network file systems cannot do this for folders.
-        if error.errno not in {errno.EINVAL, errno.ENOTSUP}:
-            raise
-    finally:
-        os.close(descriptor)
 
 
 def unwritable(path: Path, error: OSError) -> BundleError:

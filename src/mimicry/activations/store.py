@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from mimicry.activations.locks import locked, sync_folder, unwritable
+from mimicry.activations.locks import locked, unwritable
 from mimicry.activations.manifest import (
     MANIFEST,
     STORED,
@@ -37,7 +37,7 @@ from mimicry.activations.reading import check_shard, open_activations
 from mimicry.activations.stimuli import StimulusSet, catalogue_text
 from mimicry.activations.store_sets import STIMULI
 from mimicry.errors import BundleError
-from mimicry.files import remove_tree, sha256_file, write_atomically
+from mimicry.files import remove_tree, sha256_file, sync_folder, write_atomically
 
 LOCKS = ".locks"
 _PART = ".part"

@@ -15,7 +15,7 @@ from typing import BinaryIO, Self
 
 from mimicry.demo.interrupts import uninterrupted
 from mimicry.errors import BundleError
-from mimicry.files import sha256_file, write_atomically
+from mimicry.files import sha256_file, sync_folder, write_atomically
 
 RECORDS = "demo_data"
 LOCK = ".lock"
@@ -237,23 +237,10 @@ class Build:
                 if name not in files and stale.is_file() and is_ours(stale, owned[name]):
                     stale.unlink()
             for folder in {(self.output / name).parent for name in files}:
-                _sync(folder)
+                sync_folder(folder)
             write_atomically(self.manifest, text)
             self.pending.unlink(missing_ok=True)
         return manifest
-
-
-def _sync(folder: Path) -> None:
-    """Make sure that the names in a folder outlast a power cut."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    except OSError as error:
-        # Some network file systems cannot do this for folders.
-        if error.errno not in {errno.EINVAL, errno.ENOTSUP}:
-            raise
-    finally:
-        os.close(descriptor)
 
 
 def leftovers(output: Path) -> list[Path]:
