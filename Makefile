@@ -55,10 +55,10 @@ notebooks: $(DEV) ## open the example notebooks (installs JupyterLab)
 pack: $(CORE) ## build every competition's zip into dist/
 	$(BIN)/mimicry pack
 
-image: $(CORE) ## build the container image that the YAML files name (BASE_IMAGE=...)
+image: $(CORE) ## build the container images that the YAML files name (BASE_IMAGE=...)
 	$(BIN)/python docker/build.py $(if $(BASE_IMAGE),--base $(BASE_IMAGE))
 
-image-torch: $(CORE) ## the same with torch, timm and OpenCLIP (VARIANT=gpu for CUDA)
+image-torch: $(CORE) ## the one with torch, timm and OpenCLIP alone (VARIANT=gpu for CUDA)
 	$(BIN)/python docker/build.py --torch --variant $(or $(VARIANT),cpu) $(if $(BASE_IMAGE),--base $(BASE_IMAGE))
 
 baseline: $(CORE) ## train the colour pattern baseline anew on the demo training set
