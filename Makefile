@@ -25,9 +25,9 @@ $(CORE): $(VENV)/pyvenv.cfg requirements/core.txt pyproject.toml
 	@touch $@
 
 # torch by itself: the registry's build for Linux brings several GB of CUDA packages.
-$(MODELS): $(CORE) requirements/models.txt requirements/image-torch-cpu.txt
-	$(BIN)/python requirements/install_torch.py
+$(MODELS): $(CORE) requirements/models.txt requirements/image-torch-cpu.txt requirements/install_torch.py
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements/models.txt
+	$(BIN)/python requirements/install_torch.py
 	@touch $@
 
 $(DEV): $(MODELS) requirements/dev.txt

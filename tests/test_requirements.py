@@ -67,3 +67,79 @@ def test_a_lock_without_torch_is_refused(scripts):
     install_torch, _ = scripts
     with pytest.raises(SystemExit, match="does not pin torch"):
         install_torch.locked_blocks("numpy==2\n")
+
+
+@pytest.fixture
+def site(tmp_path):
+    """A folder of packages with stand-ins for torch and torchvision, and a Python that has it."""
+    folder = tmp_path / "site-packages"
+    (folder / "torchvision").mkdir(parents=True)
+    (folder / "torch.py").write_text(
+        "class library:\n"
+        "    class Library:\n"
+        "        declared = []\n"
+        "        def __init__(self, *names): pass\n"
+        "        def define(self, schema): self.declared.append(schema)\n"
+    )
+    # site.addsitedir reads .pth files, as the start of an ordinary Python does.
+    python = tmp_path / "python"
+    python.write_text(
+        f"#!/bin/sh\nexec '{sys.executable}' -I -S -c "
+        f"\"import site; site.addsitedir('{folder}'); $2\"\n"
+    )
+    python.chmod(0o755)
+    return folder, str(python)
+
+
+def fail_with(folder, line):
+    (folder / "torchvision" / "__init__.py").write_text(line)
+
+
+SYMPTOM = """
+import torch
+if not torch.library.Library.declared:
+    raise RuntimeError("operator torchvision::nms does not exist")
+"""
+
+
+def cures(folder):
+    return sorted(path.name for path in folder.glob("torchvision_compat.*"))
+
+
+def test_a_torchvision_for_cuda_is_cured(scripts, site):
+    install_torch, _ = scripts
+    folder, python = site
+    fail_with(folder, SYMPTOM)
+    assert "torchvision::nms" in install_torch.import_problem(python)
+    assert install_torch.cure_torchvision(python, folder) == ""
+    assert cures(folder) == ["torchvision_compat.pth", "torchvision_compat.py"]
+    assert (folder / "torchvision_compat.py").read_bytes() == install_torch.COMPAT.read_bytes()
+    assert install_torch.import_problem(python) == ""
+
+
+def test_a_cure_that_is_there_is_renewed(scripts, site):
+    install_torch, _ = scripts
+    folder, python = site
+    fail_with(folder, SYMPTOM)
+    install_torch.cure_torchvision(python, folder)
+    (folder / "torchvision_compat.py").write_text("def install(): pass\n")
+    assert install_torch.cure_torchvision(python, folder) == ""
+    assert (folder / "torchvision_compat.py").read_bytes() == install_torch.COMPAT.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("line", "problem"),
+    [("", ""), ('raise ImportError("no libjpeg")\n', "ImportError: no libjpeg")],
+)
+def test_nothing_else_is_cured(scripts, site, line, problem):
+    install_torch, _ = scripts
+    folder, python = site
+    fail_with(folder, line)
+    assert install_torch.cure_torchvision(python, folder) == problem
+    assert cures(folder) == []
+
+
+def test_this_python_imports_what_submissions_import(scripts):
+    install_torch, _ = scripts
+    pytest.importorskip("torch")
+    assert install_torch.import_problem(sys.executable) == ""

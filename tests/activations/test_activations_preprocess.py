@@ -26,7 +26,10 @@ def photograph() -> Image.Image:
 def by_torchvision(image: Image.Image, preprocess: Preprocess) -> np.ndarray:
     transforms = library("torchvision").transforms
     mode = transforms.InterpolationMode(preprocess.interpolation or "bicubic")
-    resize = [transforms.Resize(preprocess.resize, mode)] if preprocess.resize else []
+    size = preprocess.resize
+    if size is not None and preprocess.aspect == "squash":
+        size = (size, size)
+    resize = [transforms.Resize(size, mode)] if size else []
     chain = transforms.Compose(
         [
             *resize,
@@ -88,6 +91,40 @@ def test_it_equals_torchvision(name, interpolation):
     result = prepare(image, preprocess)
     assert result.dtype == np.float32 and result.shape == (3, 56, 56)
     np.testing.assert_allclose(result, by_torchvision(image, preprocess), atol=TOLERANCE, rtol=0)
+
+
+@pytest.mark.parametrize("name", IMAGES)
+@pytest.mark.parametrize("crop", [64, 41, 70])
+def test_squashing_equals_torchvision(name, crop):
+    preprocess = Preprocess(64, crop, MEAN, STD, "bicubic", "squash")
+    image = IMAGES[name]()
+    result = prepare(image, preprocess)
+    assert result.shape == (3, crop, crop)
+    np.testing.assert_allclose(result, by_torchvision(image, preprocess), atol=TOLERANCE, rtol=0)
+
+
+def test_squashing_cuts_nothing_off():
+    image = Image.new("RGB", (200, 64))
+    image.putpixel((0, 30), (255, 255, 255))
+    image.putpixel((199, 30), (255, 255, 255))
+    kept = Preprocess(64, 64, MEAN, STD, "bilinear")
+    squashed = Preprocess(64, 64, MEAN, STD, "bilinear", "squash")
+    assert cropped_pixels(image, kept).max() == 0
+    assert (cropped_pixels(image, squashed).max(axis=(0, 2))[[0, -1]] > 0).all()
+
+
+@pytest.mark.parametrize("size", [(64, 64), (64, 128), (128, 64)])
+def test_squashing_resamples_unless_both_sides_fit(size):
+    image = photograph().resize(size)
+    pixels = cropped_pixels(image, Preprocess(64, 64, MEAN, STD, "bicubic", "squash"))
+    expected = image if size == (64, 64) else image.resize((64, 64), Image.Resampling.BICUBIC)
+    np.testing.assert_array_equal(pixels, np.asarray(expected))
+
+
+def test_a_strip_can_be_squashed_however_long():
+    strip = Image.new("RGB", (60_000, 1), (9, 9, 9))
+    pixels = cropped_pixels(strip, Preprocess(224, 224, MEAN, STD, "bicubic", "squash"))
+    assert pixels.shape == (224, 224, 3) and (pixels == 9).all()
 
 
 @pytest.mark.parametrize("name", ["wide", "tall", "small"])
@@ -153,9 +190,10 @@ def test_an_image_that_would_become_endless_is_refused():
     assert caught.value.code == "image-too-long"
 
 
-def test_resizing_asks_for_an_interpolation():
+@pytest.mark.parametrize("aspect", ["keep", "squash"])
+def test_resizing_asks_for_an_interpolation(aspect):
     with pytest.raises(BundleError) as caught:
-        prepare(photograph(), Preprocess(64, 64, MEAN, STD))
+        prepare(photograph(), Preprocess(64, 64, MEAN, STD, aspect=aspect))
     assert caught.value.code == "interpolation-missing"
 
 

@@ -59,6 +59,19 @@ def test_an_entry_of_2026_is_read():
     assert entry_document(entry) == changed(embedding=None, pooling="flatten")
 
 
+@pytest.mark.parametrize("said", [{}, {"aspect": "keep"}])
+def test_an_aspect_that_is_kept_is_not_written(said):
+    (entry,) = entries_of([prepared(**said)])
+    assert entry.preprocess.aspect == "keep"
+    assert entry_document(entry) == changed(embedding=None, pooling="flatten")
+
+
+def test_a_squashed_aspect_is_written():
+    (entry,) = entries_of([prepared(aspect="squash")])
+    assert entry.preprocess.aspect == "squash"
+    assert entry_document(entry)["preprocess"] == {**ENTRY["preprocess"], "aspect": "squash"}
+
+
 FIRST = changed(layer="first")
 FAULTY = [
     (changed(model_name="a b"), 'entry 1 (a b): model_name "a b" has characters that do not'),
@@ -90,6 +103,8 @@ FAULTY = [
     (prepared(std=[1, 0, 1]), "preprocess.std.1 is 0"),
     (prepared(mean=[0, 0]), "preprocess.mean has 2 items"),
     (prepared(interpolation="lanczos"), "preprocess.interpolation"),
+    (prepared(aspect="stretch"), 'preprocess.aspect is "stretch", must be one of keep, squash'),
+    (prepared(aspect="squash", resize=None), "preprocess.resize is null, must be integer"),
     (FIRST, "the same model and layer as entry 0"),
     (7, "entry 1: is 7, must be object"),
 ]
@@ -207,7 +222,8 @@ entries = st.builds(
         mean=st.tuples(numbers, numbers, numbers),
         std=st.tuples(*[st.floats(1e-3, 5)] * 3),
         interpolation=st.sampled_from([None, "nearest", "bilinear", "bicubic"]),
-    ),
+        aspect=st.sampled_from(["keep", "squash"]),
+    ).filter(lambda one: one.aspect == "keep" or one.resize is not None),
     model_parameters=st.dictionaries(
         words.filter(lambda word: not word[0].isdigit()),
         st.one_of(scalars, st.lists(scalars, max_size=3)),

@@ -14,10 +14,12 @@ from mimicry.errors import BundleError
 Source = Literal["timm", "open_clip", "torchvision", "custom"]
 Pooling = Literal["flatten", "mean", "cls", "cls+mean"]
 Interpolation = Literal["nearest", "bilinear", "bicubic"]
+Aspect = Literal["keep", "squash"]
 
 SOURCES: tuple[Source, ...] = ("timm", "open_clip", "torchvision", "custom")
 POOLINGS: tuple[Pooling, ...] = ("flatten", "mean", "cls", "cls+mean")
 INTERPOLATIONS: tuple[Interpolation, ...] = ("nearest", "bilinear", "bicubic")
+ASPECTS: tuple[Aspect, ...] = ("keep", "squash")
 
 _MODEL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
 _MODULE = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*")
@@ -33,6 +35,7 @@ class Preprocess:
     ----------
     resize : int or None
         Length of the shorter side in pixels before the crop; None for no resizing.
+        With the aspect ``squash``, of both sides, and never None.
     crop : int
         Side of the square cut from the centre, in pixels.
     mean, std : three floats
@@ -40,6 +43,9 @@ class Preprocess:
     interpolation : str or None
         Of the resizing. None where the registry does not say: `resolve_entry` then
         puts in what the source records for the model, or bicubic.
+    aspect : str
+        ``keep`` the image's shape when resizing, or ``squash`` it to a square, so that
+        the crop cuts nothing off.
     """
 
     resize: int | None
@@ -47,6 +53,7 @@ class Preprocess:
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
     interpolation: Interpolation | None = None
+    aspect: Aspect = "keep"
 
 
 @dataclass(frozen=True)
@@ -133,7 +140,8 @@ def repetitions(document: list[Any]) -> list[str]:
 def entry_document(entry: ModelEntry) -> dict[str, Any]:
     """Return the entry in the canonical form of the registry, ready for JSON.
 
-    Nothing that is None is written, and the pooling always goes by its own name.
+    Nothing that is None is written, nor the aspect ``keep``, so that the keys of caches
+    made before there was another one still hold. The pooling always goes by its own name.
     """
     preprocess: dict[str, Any] = {
         "resize": entry.preprocess.resize,
@@ -143,6 +151,8 @@ def entry_document(entry: ModelEntry) -> dict[str, Any]:
     }
     if entry.preprocess.interpolation is not None:
         preprocess["interpolation"] = entry.preprocess.interpolation
+    if entry.preprocess.aspect != "keep":
+        preprocess["aspect"] = entry.preprocess.aspect
     document: dict[str, Any] = {
         "model_name": entry.model_name,
         "source": entry.source,
@@ -204,6 +214,9 @@ def _preprocess(item: object, where: str) -> Preprocess:
     interpolation: Interpolation | None = None
     if "interpolation" in item:
         interpolation = _choice(item["interpolation"], INTERPOLATIONS, "interpolation", where)
+    aspect: Aspect = _choice(item.get("aspect", "keep"), ASPECTS, "aspect", where)
+    if aspect == "squash" and resize is None:
+        raise _invalid(f"{where}: the aspect squash needs resize, the side of the square")
     std = _colours(item, "std", where)
     if min(std) <= 0:
         raise _invalid(f"{where}: std must be above 0")
@@ -213,6 +226,7 @@ def _preprocess(item: object, where: str) -> Preprocess:
         mean=_colours(item, "mean", where),
         std=std,
         interpolation=interpolation,
+        aspect=aspect,
     )
 
 

@@ -6,7 +6,8 @@
 2. **Orientation.** An EXIF orientation is not applied: neither do those libraries.
 3. **Resize.** The shorter side becomes `resize` pixels, the longer one
    ``int(resize * longer / shorter)``; Pillow's filter, which widens when it shrinks
-   (antialias). An image that has that side already is left alone.
+   (antialias). An image that has that side already is left alone. With the aspect
+   ``squash`` both sides become `resize` pixels, whatever the image's shape.
 4. **Crop.** A square from the centre; what is smaller is first padded with black, the odd
    pixel to the right and below.
 5. **Scale.** ``(x / 255 - mean) / std`` in float32.
@@ -102,15 +103,16 @@ def normalised(pixels: Pixels, preprocess: Preprocess) -> Input:
 def _resized(image: Image.Image, preprocess: Preprocess) -> Image.Image:
     width, height = image.size
     shorter, longer = min(width, height), max(width, height)
-    if preprocess.resize is None or shorter == preprocess.resize:
+    side = preprocess.resize
+    squash = preprocess.aspect == "squash"
+    if side is None or (shorter == side and (longer == side or not squash)):
         return image
     if preprocess.interpolation is None:
         raise BundleError(
             "interpolation-missing",
             "the registry entry does not say how images are resized: resolve it first.",
         )
-    side = preprocess.resize
-    other = int(side * longer / shorter)
+    other = side if squash else int(side * longer / shorter)
     if side * other > LARGEST_RESIZED:
         raise BundleError(
             "image-too-long",

@@ -28,7 +28,14 @@ class Entry:
 
 
 ENTRIES = (
-    Entry("baselines/color_pattern_code_submission", "baseline", ("two-task", "hybrid")),
+    Entry(
+        "baselines/color_pattern_code_submission",
+        "colour pattern baseline",
+        ("two-task", "hybrid"),
+    ),
+    Entry("baselines/BioCLIP_code_submission", "BioCLIP baseline", ("hybrid",)),
+    Entry("baselines/DINO_SGD_code_submission", "DINO SGD baseline", ("hybrid",)),
+    Entry("baselines/anomaly_code_submission", "anomaly baseline", ("hybrid",)),
     Entry("baselines/blue_search_submission", "search baseline", ("blue",)),
     Entry("baselines/blue_random_submission", "random baseline", ("blue",)),
     Entry("baselines/red_search_submission", "search baseline", ("red",)),

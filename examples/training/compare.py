@@ -1,0 +1,362 @@
+"""Compare the three heads on the features of one backbone, with their uncertainty.
+
+All heads are fitted on the demo training set and judged on the demo test set by the
+challenge's own rules. Two tables for each backbone: how many hybrids each head finds, and
+by how much the anomaly head differs from the others on the same images.
+"""
+
+import argparse
+import re
+import sys
+import zipfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from mimicry.errors import BundleError, run_program
+from mimicry.files import write_atomically
+from mimicry.hybrids import metrics
+from mimicry.hybrids.reference import Reference, parse_reference
+
+ROOT = Path(__file__).resolve().parents[2]
+BASELINES = ROOT / "baselines"
+HEADS = ("BioCLIP", "DINO_SGD", "anomaly")
+OWN = "anomaly"
+# Which baseline's backbone stands for each family.
+BACKBONES = {"dinov2": "anomaly", "openclip": "BioCLIP"}
+COLUMNS = ("signal", "non-signal", "mimic", "challenge score")
+GROUPS = {"signal": "major", "non-signal": "minor", "mimic": "mimic"}
+BEGIN, END = "<!-- compare.py: begin -->", "<!-- compare.py: end -->"
+NUMBER = re.compile(r"[+-]?\d+(?:\.\d+)?")
+
+Scores: TypeAlias = npt.NDArray[np.float64]
+Figures: TypeAlias = npt.NDArray[np.float64]
+
+EXAMPLES = f"""\
+examples:
+  %(prog)s
+      both backbones on the demo data of the repository (made if missing), to the screen
+  %(prog)s --backbone dinov2 --data /tmp/demo --output comparison.md
+      one backbone, other demo data, also into a file
+  %(prog)s --output docs/baselines.md
+      into a document: replaces what stands between the lines
+      {BEGIN} and {END}
+  %(prog)s --check docs/baselines.md
+      compute anew and fail where the document says something else
+"""
+
+
+class Difference(NamedTuple):
+    """By how much the anomaly head is better than another, with its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+
+    @property
+    def within_error(self) -> bool:
+        """Whether the interval holds 0, so that chance may be all there is."""
+        return self.low <= 0.0 <= self.high
+
+
+class Comparison(NamedTuple):
+    """What was found on one set of images.
+
+    Attributes
+    ----------
+    figures : dict of str to ndarray, shape (4,)
+        Head -> its `COLUMNS`, each in [0, 1], higher is better.
+    found : dict of str to tuple of int
+        Head -> hybrids found in each of `GROUPS`.
+    hybrids : tuple of int
+        Hybrids there are in each of `GROUPS`.
+    score_interval : dict of str to (float, float)
+        Head -> 95 % bootstrap interval of its challenge score.
+    differences : dict of str to tuple of Difference
+        Other head -> anomaly head minus it, in each of `COLUMNS`.
+    """
+
+    figures: Mapping[str, Figures]
+    found: Mapping[str, tuple[int, ...]]
+    hybrids: tuple[int, ...]
+    score_interval: Mapping[str, tuple[float, float]]
+    differences: Mapping[str, tuple[Difference, ...]]
+
+
+def main() -> int:
+    """Parse the arguments and compare."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--data", type=Path, default=ROOT, help="folder with the demo data (default: repository)"
+    )
+    parser.add_argument(
+        "--backbone", choices=sorted(BACKBONES), help="just this one (default: both)"
+    )
+    parser.add_argument("--set", choices=("val", "test"), default="test", help="default: test")
+    parser.add_argument(
+        "--work", type=Path, default=ROOT / "runs" / "training", help="where features are kept"
+    )
+    parser.add_argument("--draws", type=int, default=2000, help="of the bootstrap (default: 2000)")
+    parser.add_argument("--seed", type=int, default=0, help="of heads and bootstrap (default: 0)")
+    parser.add_argument("--output", type=Path, help="also write the tables there")
+    parser.add_argument("--check", type=Path, metavar="FILE", help="compare with a document")
+    arguments = parser.parse_args()
+    return run_program(lambda: program(arguments))
+
+
+def program(arguments: argparse.Namespace) -> int:
+    """Compare, show the tables, write or check them."""
+    chosen = [arguments.backbone] if arguments.backbone else list(BACKBONES)
+    parts = []
+    for backbone in chosen:
+        scores, reference = scored(
+            backbone, arguments.data, arguments.set, arguments.work, seed=arguments.seed
+        )
+        comparison = compared(scores, reference, draws=arguments.draws, seed=arguments.seed)
+        parts.append(markdown(f"Features of the small {backbone} backbone", comparison))
+    text = "\n".join(parts)
+    print(text)
+    if arguments.output is not None:
+        write_atomically(arguments.output, placed(arguments.output, text))
+    if arguments.check is not None:
+        check(arguments.check, text)
+        print(f"{arguments.check} says the same")
+    return 0
+
+
+def scored(
+    backbone: str, data: Path, name: str, work: Path, *, seed: int = 0
+) -> tuple[dict[str, Scores], Reference]:
+    """Fit all heads on a backbone's features and score a set of the demo data.
+
+    Parameters
+    ----------
+    backbone : str
+        One of `BACKBONES`.
+    data : Path
+        Demo data; made where they are missing.
+    name : str
+        ``val`` or ``test``.
+    work : Path
+        Where features are kept.
+    seed : int
+        Of the heads.
+
+    Returns
+    -------
+    scores : dict of str to array of float64, shape (n,)
+        Of each head, in the order of the labels.
+    labels : Reference
+    """
+    # Not before, since torch takes seconds that --help need not.
+    from backbones import own_backbone
+    from features import extract_features, features_of_rows
+    from judging import head_of
+    from tables import read_table
+    from validation import subspecies_of
+
+    from mimicry.activations import torchvision_compat
+    from mimicry.demo.build import build_demo
+
+    torchvision_compat.install()
+    table = data / "demo_data" / "butterfly_train.csv"
+    if not table.is_file():
+        print(f"no {table}: making the demo data")
+        build_demo(data)
+    rows = read_table(table)
+    found = own_backbone(BASELINES / f"{BACKBONES[backbone]}_code_submission")
+    images = table.parent / "train"
+    known = features_of_rows(extract_features(found, images, "train", work), rows, images)
+    reference = read_labels(data, name)
+    extracted = extract_features(found, data / "input_data" / f"{name}.zip", name, work)
+    unknown = extracted.features[[extracted.names[one] for one in reference.filenames]]
+    scores = {}
+    for head_name in HEADS:
+        head = head_of(head_name, BASELINES / f"{head_name}_code_submission", seed=seed)
+        seen, new = (as_seen_by(head_name, part) for part in (known, unknown))
+        scores[head_name] = np.asarray(head.score(new, head.fit(seen, subspecies_of(rows))))
+    return scores, reference
+
+
+def read_labels(data: Path, name: str) -> Reference:
+    """Return the labels of a set of the demo data."""
+    source = data / "reference_data" / f"{name}.zip"
+    try:
+        with zipfile.ZipFile(source) as archive:
+            return parse_reference(archive.read(f"{name}.csv"), f"{name}.csv")
+    except (OSError, KeyError, zipfile.BadZipFile) as error:
+        raise BundleError(
+            "reference-unreadable",
+            f"{source} holds no {name}.csv ({error}); make the data anew with mimicry data demo.",
+        ) from error
+
+
+def as_seen_by(head: str, features: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Return features as a head gets them: BioCLIP's backbone scales its own to length 1."""
+    if head != "BioCLIP":
+        return features
+    lengths = np.linalg.norm(features, axis=1, keepdims=True)
+    return (features / np.maximum(lengths, 1e-12)).astype(np.float32)
+
+
+def compared(
+    scores: Mapping[str, Scores], reference: Reference, *, draws: int = 2000, seed: int = 0
+) -> Comparison:
+    """Judge several heads on the same images, with bootstrap intervals.
+
+    Images are drawn with replacement inside each group of hybrids and of non-hybrids, the
+    same ones for all heads, and thresholds are set anew in every draw. An interval reaches
+    from the 2.5th to the 97.5th percentile; it covers the choice of test images, not that
+    of training images.
+
+    Parameters
+    ----------
+    scores : mapping of str to array of float64, shape (n,)
+        Of each head, ``anomaly`` among them.
+    reference : Reference
+        Labels of the n images, of all three groups.
+    draws : int
+        Of the bootstrap, 1 or more.
+    seed : int
+        Of the bootstrap.
+    """
+    hybrid, group = np.asarray(reference.hybrid), np.asarray(reference.group)
+    figures = {name: graded(values, hybrid, group) for name, values in scores.items()}
+    hybrids = tuple(int((hybrid & (group == code)).sum()) for code in GROUPS.values())
+    strata = [
+        np.flatnonzero((group == code) & (hybrid == kind))
+        for code in GROUPS.values()
+        for kind in (False, True)
+    ]
+    chance = np.random.default_rng(seed)
+    drawn: dict[str, list[Figures]] = {name: [] for name in scores}
+    for _ in range(draws):
+        chosen = np.concatenate([chance.choice(part, len(part)) for part in strata])
+        for name, values in scores.items():
+            drawn[name].append(graded(values[chosen], hybrid[chosen], group[chosen]))
+    tables = {name: np.array(rows) for name, rows in drawn.items()}
+    return Comparison(
+        figures,
+        {
+            name: tuple(round(share * n) for share, n in zip(row[:3], hybrids, strict=True))
+            for name, row in figures.items()
+        },
+        hybrids,
+        {name: _interval(rows[:, 3]) for name, rows in tables.items()},
+        {
+            name: tuple(
+                Difference(float(value), *_interval(column))
+                for value, column in zip(
+                    figures[OWN] - figures[name], (tables[OWN] - rows).T, strict=True
+                )
+            )
+            for name, rows in tables.items()
+            if name != OWN
+        },
+    )
+
+
+def graded(scores: Scores, hybrid: npt.NDArray[np.bool_], group: npt.NDArray[np.str_]) -> Figures:
+    """Return `COLUMNS` of one head: the scorer's figures without what takes it long."""
+    recalls: list[float] = []
+    for members in (("major", "minor"), ("mimic",)):
+        inside = np.isin(group, members)
+        threshold = metrics.operating_threshold(scores[inside], hybrid[inside])
+        for code in members:
+            chosen = group == code
+            recalls.append(metrics.recall_above(scores[chosen], hybrid[chosen], threshold))
+    return np.array([*recalls, metrics.harmonic_mean(recalls)])
+
+
+def _interval(values: Figures) -> tuple[float, float]:
+    low, high = np.quantile(values, [0.025, 0.975])
+    return float(low), float(high)
+
+
+def markdown(title: str, comparison: Comparison) -> str:
+    """Return the two tables of a comparison."""
+    from validation import wilson
+
+    lines = [f"### {title}", ""]
+    lines += [f"| head | {' | '.join(COLUMNS)} |", "|---" * 5 + "|"]
+    for name, figures in comparison.figures.items():
+        cells = []
+        for found, hybrids in zip(comparison.found[name], comparison.hybrids, strict=True):
+            low, high = wilson(found, hybrids)
+            cells.append(f"{found / hybrids:.2f} ({low:.2f} to {high:.2f}), {found} of {hybrids}")
+        low, high = comparison.score_interval[name]
+        cells.append(f"{figures[3]:.2f} ({low:.2f} to {high:.2f})")
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+    lines += ["", f"| {OWN} minus | {' | '.join(COLUMNS)} |", "|---" * 5 + "|"]
+    for name, differences in comparison.differences.items():
+        cells = [
+            f"{one.value:+.2f} ({one.low:+.2f} to {one.high:+.2f})"
+            + (", within error" if one.within_error else "")
+            for one in differences
+        ]
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
+def placed(path: Path, text: str) -> str:
+    """Return what a file is to hold: its own text around the tables if it has the marks."""
+    if not path.is_file():
+        return text
+    old = path.read_text(encoding="utf-8")
+    if BEGIN not in old or END not in old:
+        return text
+    before, rest = old.split(BEGIN, 1)
+    return f"{before}{BEGIN}\n{text}{END}{rest.split(END, 1)[1]}"
+
+
+def check(path: Path, text: str) -> None:
+    """Compare tables with those of a document.
+
+    Another machine may round a feature differently, and an image at a threshold then
+    changes sides: shares may differ by 0.05 and counts by 2.
+
+    Raises
+    ------
+    BundleError
+        ``comparison-differs``, with the first line that does.
+    """
+    said = path.read_text(encoding="utf-8")
+    said = said.split(BEGIN, 1)[-1].split(END, 1)[0].strip()
+    pairs = list(zip(said.splitlines(), text.strip().splitlines(), strict=False))
+    lines = len(said.splitlines()), len(text.strip().splitlines())
+    for old, new in pairs:
+        if not _alike(old, new):
+            raise BundleError(
+                "comparison-differs",
+                f"{path} says '{old}', but it is now '{new}'. Write the tables anew with "
+                f"--output {path}.",
+            )
+    if lines[0] != lines[1]:
+        raise BundleError(
+            "comparison-differs",
+            f"{path} has {lines[0]} lines of tables, but there are now {lines[1]}. Write them "
+            f"anew with --output {path}.",
+        )
+
+
+def _alike(old: str, new: str) -> bool:
+    def words(line: str) -> str:
+        # A difference near the edge of its interval may change sides, too.
+        return NUMBER.sub("#", line.replace(", within error", ""))
+
+    def near(first: str, second: str) -> bool:
+        return abs(float(first) - float(second)) <= (0.05 if "." in first else 2)
+
+    numbers: Sequence[tuple[str, str]] = list(
+        zip(NUMBER.findall(old), NUMBER.findall(new), strict=False)
+    )
+    return words(old) == words(new) and all(near(*pair) for pair in numbers)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
