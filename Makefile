@@ -48,9 +48,9 @@ lint: $(DEV) ## ruff and mypy
 bench: $(DEV) ## measure scoring and ingestion against plain references, write benchmarks/RESULTS.md
 	$(BIN)/python benchmarks/run.py
 
-notebooks: $(DEV) ## open the example notebooks (installs JupyterLab)
+notebooks: $(DEV) ## open the notebooks of examples/ and starting_kit/ (installs JupyterLab)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check jupyterlab
-	$(BIN)/jupyter lab examples/realign
+	$(BIN)/jupyter lab
 
 pack: $(CORE) ## build every competition's zip into dist/
 	$(BIN)/mimicry pack

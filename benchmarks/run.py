@@ -18,7 +18,16 @@ from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).resolve().parent
-BENCHMARKS = ("scoring", "ingestion", "engines", "similarity", "extraction", "search", "realign")
+BENCHMARKS = (
+    "scoring",
+    "ingestion",
+    "backbones",
+    "engines",
+    "similarity",
+    "extraction",
+    "search",
+    "realign",
+)
 RESULTS = HERE / "RESULTS.md"
 INTRODUCTION = """\
 # Benchmarks

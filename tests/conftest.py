@@ -1,4 +1,4 @@
-"""What several rooms need: a real Docker engine and the image that `make image` builds."""
+"""What several rooms need: a real Docker engine and the images that make builds."""
 
 import os
 import shutil
@@ -28,8 +28,9 @@ def pytest_configure() -> None:
         signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
-def core_image_name() -> str:
-    document = yaml.safe_load((REPOSITORY / "competition.yaml").read_text(encoding="utf-8"))
+def named_image(file: str) -> str:
+    """The image that a competition file names."""
+    document = yaml.safe_load((REPOSITORY / file).read_text(encoding="utf-8"))
     return str(document["docker_image"])
 
 
@@ -47,13 +48,30 @@ def docker_here() -> None:
         skip_or_fail(problem)
 
 
+def here(name: str, command: str) -> str:
+    """Return an image's name if it is on this machine; skip without it."""
+    if image_here(name) is None:
+        skip_or_fail(f"the image {name} is not here: `{command}` builds it")
+    return name
+
+
+@pytest.fixture(scope="session")
+def competition_image(docker_here: None) -> str:
+    """The name of the image that the competitions of model submissions run in, which is here."""
+    return here(named_image("competition.yaml"), "make image")
+
+
 @pytest.fixture(scope="session")
 def core_image(docker_here: None) -> str:
-    """The name of the image that the competitions name, which is here."""
-    name = core_image_name()
-    if image_here(name) is None:
-        skip_or_fail(f"the image {name} is not here: `make image` builds it")
-    return name
+    """The name of the small image, which scoring alone needs; it is here."""
+    return here(named_image("competitions/blue.yaml"), "make image")
+
+
+@pytest.fixture(scope="session")
+def torch_image(docker_here: None) -> str:
+    """The name of the image with torch beside the small one, which is here."""
+    name = named_image("competitions/blue.yaml").replace("/core:", "/torch:")
+    return here(name, "make image-torch")
 
 
 @pytest.fixture(scope="session")
@@ -77,6 +95,30 @@ def zoo_folder(small_zoo: "Zoo", tmp_path_factory: pytest.TempPathFactory, worke
         folder.mkdir(exist_ok=True)
         build_zoo(folder, small_zoo, workers=1, report=lambda line: None)
     return folder
+
+
+@pytest.fixture(scope="session")
+def demo_folder(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
+    """A small demo of the butterflies, made once for all processes of the test run."""
+    from mimicry.demo.build import build_demo
+
+    own = tmp_path_factory.getbasetemp()
+    shared = own if worker_id == "master" else own.parent
+    folder = shared / "demo-butterflies"
+    with FileLock(shared / "demo-butterflies.lock"):
+        folder.mkdir(exist_ok=True)
+        build_demo(folder, scale=0.06, workers=1, report=lambda line: None)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def put_demo(demo_folder: Path) -> Callable[[Path], None]:
+    """Copies the small demo's data into a bundle."""
+
+    def put(bundle: Path) -> None:
+        shutil.copytree(demo_folder, bundle, dirs_exist_ok=True)
+
+    return put
 
 
 @pytest.fixture(scope="session")

@@ -12,10 +12,37 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-DOCUMENTS = ("docs/participant.md", "docs/organiser.md", "docs/realign.md", "pages/starting_kit.md")
+DOCUMENTS = ("docs/organiser.md", "docs/realign.md", "pages/starting_kit.md")
+# Participants' roads: every command of theirs, from an empty folder.
+ROADS = ("docs/participant.md", "starting_kit/hybrids/README.md")
+# The address that these name, until a repository is published.
+ADDRESS = "https://github.com/mimicry-challenge/mimicry"
 # These draw the whole demo, or files that a reader brings; `make demo` and the tests
 # of the demo run them.
 BROUGHT_BY_OTHERS = ("mimicry data demo", "mimicry data zoo")
+# `make demo` installs torch and draws for minutes, and CI runs it by itself. Here the
+# environment of the tests stands in, on the clone's own code, and a small demo.
+MAKE = r"""#!/bin/sh
+[ "$*" = demo ] || { echo "no stand-in for: make $*" >&2; exit 2; }
+cp -r "$STAND_IN_DEMO"/. .
+mkdir -p .venv/bin
+echo "export PATH='$STAND_IN_BIN':\$PATH PYTHONPATH='$PWD/src'" > .venv/bin/activate
+"""
+# The tests have no network: weights of a hub are files of some content here.
+HF = r"""#!/bin/sh
+[ "$1" = download ] && [ "$5" = --local-dir ] && [ $# = 6 ] || exit 2
+mkdir -p "$6"
+echo "$2" | tee "$6/$3" > "$6/$4"
+"""
+
+
+def shell_blocks(document: str) -> str:
+    """Return the document's shell commands as one script."""
+    text = (ROOT / document).read_text(encoding="utf-8")
+    blocks = re.findall(r"^```(\w*)\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
+    # A block of no language would be missed here, and taken for commands by readers.
+    assert {language for language, _ in blocks} <= {"sh", "python"}
+    return "".join(block for language, block in blocks if language == "sh")
 
 
 def commands(document: str) -> list[str]:
@@ -28,10 +55,12 @@ def commands(document: str) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def bundle(tmp_path_factory: pytest.TempPathFactory, put_zoo: Callable[[Path], None]) -> Path:
-    """Copy the bundle, with small demo data and a submission of the reader's."""
-    from mimicry.demo.build import build_demo
-
+def bundle(
+    tmp_path_factory: pytest.TempPathFactory,
+    put_demo: Callable[[Path], None],
+    put_zoo: Callable[[Path], None],
+) -> Path:
+    """Copy the bundle, with small demo data."""
     folder = tmp_path_factory.mktemp("documents") / "bundle"
     folder.mkdir()
     for name in (
@@ -42,14 +71,17 @@ def bundle(tmp_path_factory: pytest.TempPathFactory, put_zoo: Callable[[Path], N
         "docs",
         "blue_team_submissions",
         "red_team_submissions",
+        "starting_kit",
     ):
         shutil.copytree(ROOT / name, folder / name)
+    # One backbone baseline will do: a rehearsal runs each in every phase.
+    for name in ("BioCLIP", "DINO_SGD"):
+        shutil.rmtree(folder / "baselines" / f"{name}_code_submission")
     for path in ROOT.glob("scoring_program_*"):
         shutil.copytree(path, folder / path.name)
     for name in ("competition.yaml", "logo.png"):
         shutil.copy(ROOT / name, folder)
-    shutil.copytree(folder / "baselines/color_pattern_code_submission", folder / "my_submission")
-    build_demo(folder, scale=0.06, workers=1, report=lambda line: None)
+    put_demo(folder)
     put_zoo(folder)
     return folder
 
@@ -69,6 +101,73 @@ def test_commands_run(bundle: Path, document: str) -> None:
             check=False,
         )
         assert done.returncode == 0, f"{command}\n{done.stdout[-2000:]}\n{done.stderr[-2000:]}"
+
+
+@pytest.fixture(scope="module")
+def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a repository that holds this checkout's files, as it would be published."""
+    if shutil.which("git") is None:
+        pytest.skip("git is not installed")
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if listed.returncode:
+        pytest.skip("this is no checkout of git, so nothing here can be cloned")
+    folder = tmp_path_factory.mktemp("published") / "mimicry"
+    for name in listed.stdout.split("\0"):
+        if name and (ROOT / name).is_file():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, folder / name)
+    who = ["-c", "user.name=Test", "-c", "user.email=test@example.org"]
+    for words in (["init", "-q"], ["add", "-A", "-f"], [*who, "commit", "-q", "-m", "All"]):
+        subprocess.run(["git", *words], cwd=folder, env=clean_git(), check=True)
+    return folder
+
+
+def clean_git() -> dict[str, str]:
+    """Return this environment without a user's own settings of git, or a hook's."""
+    kept = {key: value for key, value in os.environ.items() if not key.startswith("GIT_")}
+    return kept | {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_SYSTEM": os.devnull}
+
+
+@pytest.mark.parametrize("document", ROADS)
+def test_every_command_of_a_road_runs_from_an_empty_folder(
+    published: Path, demo_folder: Path, tmp_path: Path, document: str
+) -> None:
+    script = shell_blocks(document)
+    assert script.startswith(f"git clone {ADDRESS}\n")
+    stand_ins, here = tmp_path / "bin", tmp_path / "here"
+    for name, text in (("make", MAKE), ("hf", HF)):
+        stand_ins.mkdir(exist_ok=True)
+        (stand_ins / name).write_text(text)
+        (stand_ins / name).chmod(0o755)
+    here.mkdir()
+    own = Path(sys.executable).parent
+    # `mimicry` and `python` are there after the page's own `activate` alone.
+    path = [part for part in os.environ["PATH"].split(os.pathsep) if Path(part) != own]
+    done = subprocess.run(
+        ["bash", "-e", "-x", "-o", "pipefail", "-c", script],
+        cwd=here,
+        env=clean_git()
+        | {
+            "PATH": os.pathsep.join([str(stand_ins), *path]),
+            "STAND_IN_BIN": f"{stand_ins}:{own}",
+            "STAND_IN_DEMO": str(demo_folder),
+            "GIT_CONFIG_COUNT": "1",
+            "GIT_CONFIG_KEY_0": f"url.{published.as_uri()}.insteadOf",
+            "GIT_CONFIG_VALUE_0": ADDRESS,
+            "OMP_NUM_THREADS": "1",
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, f"{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
+    assert (here / "mimicry" / "dist" / "my_model.zip").is_file()
 
 
 def test_python_of_the_realign_page_runs(

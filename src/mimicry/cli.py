@@ -21,6 +21,7 @@ from mimicry.commands.board import board
 from mimicry.commands.check import check
 from mimicry.commands.data import data
 from mimicry.commands.demo import demo
+from mimicry.commands.new_submission import new_submission
 from mimicry.commands.pack import pack, pack_submission
 from mimicry.commands.realign import realign
 from mimicry.commands.rehearse import rehearse
@@ -64,7 +65,8 @@ class _InOrder(click.Group):
     epilog="""\b
 Examples:
   mimicry demo                                         new here
-  mimicry check my_model/ --smoke                      participants
+  mimicry new-submission my_model                      participants
+  mimicry check my_model/ --smoke
   mimicry run my_model/ --competition hybrid
   mimicry pack-submission my_model/
   mimicry validate                                     organisers
@@ -84,6 +86,7 @@ def cli() -> None:
 for _command in (
     demo,
     data,
+    new_submission,
     check,
     run,
     board,

@@ -145,7 +145,7 @@ def make_bundle(bundle: Path) -> Path:
 def copy_repository(destination: Path) -> Path:
     """Copy what the repository's competitions name, without its data, and add tiny data."""
     destination.mkdir()
-    for name in ("competition.yaml", "competitions", "pages"):
+    for name in ("competition.yaml", "competitions", "pages", "starting_kit"):
         source = REPOSITORY / name
         if source.is_dir():
             shutil.copytree(source, destination / name)
@@ -167,6 +167,8 @@ def copy_repository(destination: Path) -> Path:
         labels = table(names, groups[data.partition("_")[2]])
         make_zip(destination / f"input_data/{data}.zip", dict.fromkeys(names, PNG))
         make_zip(destination / f"reference_data/{data}.zip", {f"{data}.csv": labels})
+    training = {"train/0.png": PNG, "butterfly_train.csv": b"filename,hybrid_stat\n0.png,hybrid\n"}
+    make_zip(destination / "public_data/hybrids.zip", training)
     for team, (name, text, secret) in (("blue", _blue()), ("red", _red())):
         rules: dict[str, Any] = {"competition": team, "rule": "mean_cka", "count": 4}
         public = destination / "public_data" / team

@@ -20,12 +20,12 @@ def blocks() -> list[str]:
     return re.findall(r"^```sh\n(.*?)^```$", DOCUMENT.read_text(), re.DOTALL | re.MULTILINE)
 
 
-def test_the_lines_name_the_image_of_the_competitions(core_image: str) -> None:
+def test_the_lines_name_the_image_of_the_competitions(competition_image: str) -> None:
     named = re.findall(r"^  (\S+/\S+:\S+) \\$", "".join(blocks()), re.MULTILINE)
-    assert named == [core_image, core_image]
+    assert named == [competition_image, competition_image]
 
 
-def test_the_lines_work_and_agree_with_a_dry_run(core_image: str, tmp_path: Path) -> None:
+def test_the_lines_work_and_agree_with_a_dry_run(competition_image: str, tmp_path: Path) -> None:
     bundle = copy_repository(tmp_path / "bundle")
     shutil.copytree(REPOSITORY / BASELINE, bundle / BASELINE)
     first, *others = blocks()

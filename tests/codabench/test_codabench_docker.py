@@ -30,7 +30,7 @@ from mimicry.codabench.records import read_run
 from mimicry.codabench.runs import RunRequest, run_submission
 from mimicry.errors import BundleError
 
-pytestmark = pytest.mark.usefixtures("core_image")
+pytestmark = pytest.mark.usefixtures("core_image", "competition_image")
 
 # Writes down all that a program can see of its container.
 LOOK = """

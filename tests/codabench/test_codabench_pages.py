@@ -279,7 +279,17 @@ def code_blocks(text: str) -> str:
     return "\n".join(re.findall(r"```.*?```|`[^`\n]+`", text, re.DOTALL))
 
 
-@pytest.mark.parametrize("path", ["pages/starting_kit.md", "pages/data.md", "docs/organiser.md"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "pages/starting_kit.md",
+        "pages/data.md",
+        "pages/errors.md",
+        "docs/organiser.md",
+        "docs/participant.md",
+        "starting_kit/hybrids/README.md",
+    ],
+)
 def test_commands_in_the_texts_exist(path: str) -> None:
     from mimicry.cli import cli
 

@@ -77,7 +77,8 @@ def run_on(
 def usable(request: pytest.FixtureRequest) -> None:
     if problem := bubblewrap_problem():
         pytest.skip(problem)
-    request.getfixturevalue("core_image")
+    for image in ("core_image", "competition_image"):
+        request.getfixturevalue(image)
 
 
 def write(folder: Path, files: dict[str, str]) -> Path:

@@ -1,4 +1,4 @@
-"""Containers as the platform's worker makes them, and the torch image beside the core one."""
+"""Containers as the platform's worker makes them, of the core and the torch image."""
 
 import os
 import subprocess
@@ -24,19 +24,6 @@ def room(monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = REPOSITORY / "docker"
     monkeypatch.syspath_prepend(str(folder))
     return folder
-
-
-@pytest.fixture(scope="session")
-def torch_image(core_image: str) -> str:
-    """The name of the torch image that `make image-torch` builds, which is here."""
-    name = core_image.replace("/core:", "/torch:")
-    done = subprocess.run(["docker", "image", "inspect", name], capture_output=True, check=False)
-    if done.returncode:
-        reason = f"the image {name} is not here: `make image-torch` builds it"
-        if os.environ.get("MIMICRY_REQUIRE_DOCKER") == "1":
-            pytest.fail(f"MIMICRY_REQUIRE_DOCKER=1, but {reason}")
-        pytest.skip(reason)
-    return name
 
 
 @pytest.fixture(params=["core", "torch"])

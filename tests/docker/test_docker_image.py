@@ -15,8 +15,10 @@ ROOT = Path(__file__).resolve().parents[2]
 REQUIREMENTS = ROOT / "requirements"
 MODULES = {
     "open-clip-torch": "open_clip",
+    "opencv-python-headless": "cv2",
     "pillow": "PIL",
     "pyyaml": "yaml",
+    "scikit-image": "skimage",
     "scikit-learn": "sklearn",
 }
 
@@ -226,6 +228,40 @@ print(tuple(image.shape), tuple(text.shape), bool(torch.isfinite(image).all()))
     done = worker(torch_image, "python3", "-c", code)
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() == "(1, 1024) (1, 1024) True"
+
+
+def test_a_transformers_model_without_weights_runs(worker, torch_image):
+    code = """
+import torch
+from transformers import AutoImageProcessor, BitImageProcessor, Dinov2Config, Dinov2Model
+config = Dinov2Config(hidden_size=32, num_hidden_layers=1, num_attention_heads=2)
+model = Dinov2Model(config).eval()
+from PIL import Image
+processor = BitImageProcessor(size={"shortest_edge": 224}, crop_size={"height": 224, "width": 224})
+inputs = processor(images=Image.new("RGB", (300, 250)), return_tensors="pt")
+with torch.inference_mode():
+    print(tuple(model(**inputs).last_hidden_state.shape))
+"""
+    done = worker(torch_image, "python3", "-c", code)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == "(1, 257, 32)"
+
+
+def test_opencv_albumentations_and_scikit_image_work_together(worker, torch_image):
+    code = """
+import albumentations, cv2, numpy as np
+from skimage.measure import label
+image = np.zeros((40, 60, 3), dtype=np.uint8)
+cv2.circle(image, (20, 20), 8, (255, 255, 255), -1)
+steps = albumentations.Compose([albumentations.Resize(80, 120), albumentations.Normalize()])
+scaled = steps(image=image)["image"]
+print(scaled.shape, scaled.dtype, label(image[..., 0] > 0).max())
+ok, packed = cv2.imencode(".jpg", image)
+print(ok, cv2.imdecode(packed, cv2.IMREAD_COLOR).shape)
+"""
+    done = worker(torch_image, "python3", "-c", code)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split("\n")[:2] == ["(80, 120, 3) float32 1", "True (40, 60, 3)"]
 
 
 def test_models_of_torchvision_run_and_start_stays_quick(worker, torch_image):

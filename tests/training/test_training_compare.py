@@ -35,6 +35,12 @@ def compare(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     return importlib.import_module("compare")
 
 
+@pytest.fixture
+def comparison(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    monkeypatch.syspath_prepend(str(TRAINING))
+    return importlib.import_module("comparison")
+
+
 def load_score(name: str) -> Callable[..., np.ndarray]:
     from backbones import load_module
 
@@ -63,24 +69,24 @@ def random_scores(reference: Reference, shift: float, seed: int) -> np.ndarray:
     return chance.normal(size=len(reference.hybrid)) + shift * np.array(reference.hybrid)
 
 
-def test_figures_are_the_scorers(compare, reference):
+def test_figures_are_the_scorers(comparison, reference):
     columns = ("A_score_major_recall", "A_score_minor_recall", "mimic_recall", "challenge_score")
     for seed in range(20):
         # Rounded, so that there are ties.
         scores = np.round(random_scores(reference, 1.5, seed), 1)
         graded = grade(TASKS["hybrid"], reference, scores.tolist())
         hybrid, group = np.array(reference.hybrid), np.array(reference.group)
-        assert compare.graded(scores, hybrid, group).tolist() == [graded[key] for key in columns]
+        assert comparison.graded(scores, hybrid, group).tolist() == [graded[key] for key in columns]
 
 
-def test_a_better_head_is_better_beyond_error_and_an_equal_one_is_not(compare, reference):
+def test_a_better_head_is_better_beyond_error_and_an_equal_one_is_not(comparison, reference):
     scores = {
         "same": random_scores(reference, 3.0, 1),
         "worse": random_scores(reference, 0.3, 2),
         "anomaly": random_scores(reference, 3.0, 1) * 2 + 5,
     }
-    found = compare.compared(scores, reference, draws=200, seed=0)
-    again = compare.compared(scores, reference, draws=200, seed=0)
+    found = comparison.compared(scores, reference, draws=200, seed=0)
+    again = comparison.compared(scores, reference, draws=200, seed=0)
     assert found.differences == again.differences
     for one in found.differences["same"]:
         # Paired: the same order of the same images differs nowhere.
@@ -94,9 +100,11 @@ def test_a_better_head_is_better_beyond_error_and_an_equal_one_is_not(compare, r
     np.testing.assert_allclose(shares, found.figures["worse"][:3])
 
 
-def test_tables_are_placed_in_a_document_and_checked_there(compare, reference, tmp_path):
+def test_tables_are_placed_in_a_document_and_checked_there(
+    compare, comparison, reference, tmp_path
+):
     scores = {name: random_scores(reference, 2.0, i) for i, name in enumerate(HEADS)}
-    text = compare.markdown("Title", compare.compared(scores, reference, draws=50))
+    text = compare.markdown("Title", comparison.compared(scores, reference, draws=50))
     assert text.count("\n| anomaly") == 2 and "of 12" in text
     path = tmp_path / "page.md"
     path.write_text(f"before\n{compare.BEGIN}\nold\n{compare.END}\nafter\n", encoding="utf-8")
@@ -209,7 +217,7 @@ def drawn(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Drawn]:
         yield Drawn(tmp_path_factory.mktemp("compared"))
 
 
-def test_the_anomaly_head_finds_more_hybrids_that_no_training_showed(compare, drawn):
+def test_the_anomaly_head_finds_more_hybrids_that_no_training_showed(compare, comparison, drawn):
     from judging import head_of
 
     scores = {}
@@ -217,7 +225,7 @@ def test_the_anomaly_head_finds_more_hybrids_that_no_training_showed(compare, dr
         head = head_of(name, ROOT / "baselines" / f"{name}_code_submission")
         seen, new = (compare.as_seen_by(name, part) for part in (drawn.known, drawn.unknown))
         scores[name] = head.score(new, head.fit(seen, drawn.kinds))
-    found = compare.compared(scores, drawn.reference, draws=200)
+    found = comparison.compared(scores, drawn.reference, draws=200)
     for other in ("BioCLIP", "DINO_SGD"):
         _, non_signal, mimic, score = found.differences[other]
         assert non_signal.low > 0 and mimic.value > 0 and score.low > 0, found.figures
@@ -239,7 +247,7 @@ def test_the_committed_heads_come_from_the_committed_backbone(drawn):
         assert np.corrcoef(*ranks)[0, 1] > 0.995, name
 
 
-def test_the_committed_heads_score_as_they_did(compare, drawn):
+def test_the_committed_heads_score_as_they_did(comparison, drawn):
     """Regression: the files in the repository, on images drawn here and now."""
     hybrid, group = np.array(drawn.reference.hybrid), np.array(drawn.reference.group)
     for name, expected in COMMITTED.items():
@@ -247,7 +255,7 @@ def test_the_committed_heads_score_as_they_did(compare, drawn):
         with np.load(path, allow_pickle=False) as file:
             scores = load_score(name)(drawn.unknown, {key: file[key] for key in file.files})
         # Other builds of the JPEG coder and of the linear algebra move an image or two.
-        figures = compare.graded(scores, hybrid, group)[:3]
+        figures = comparison.graded(scores, hybrid, group)[:3]
         np.testing.assert_allclose(figures, expected, atol=0.06, err_msg=name)
 
 

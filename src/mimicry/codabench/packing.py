@@ -38,6 +38,10 @@ __all__ = [
 ]
 
 
+# What participants of the hybrid forms download, by the path that `mimicry data demo` takes.
+_TRAINING = "public_data/hybrids.zip"
+
+
 @dataclass(frozen=True)
 class PackedZip:
     """A zip that was written, read back and found as it should be; sizes in bytes."""
@@ -137,13 +141,7 @@ def _download_members(competition: Competition, path: Path) -> dict[str, Content
     if path.is_file():
         return {name: path}
     if not path.exists():
-        team = team_of_public(name)
-        raise BundleError(
-            "file-missing",
-            f"{name} is missing; `mimicry realign build {team}` or `mimicry data zoo` makes it."
-            if team
-            else f"{competition.path.name} names {name}, which is missing; add it.",
-        )
+        raise BundleError("file-missing", _missing_download(competition, name))
     files, refused = folder_members(path)
     if refused or not files:
         problem = (
@@ -153,6 +151,18 @@ def _download_members(competition: Competition, path: Path) -> dict[str, Content
         )
         raise BundleError("file-missing", f"{problem}.")
     return {f"{name}/{file}": source for file, source in files.items()}
+
+
+def _missing_download(competition: Competition, name: str) -> str:
+    team = team_of_public(name)
+    if team:
+        return f"{name} is missing; `mimicry realign build {team}` or `mimicry data zoo` makes it."
+    if name == _TRAINING:
+        return (
+            f"{name} is missing; put there what participants may download of your training data, "
+            "or make the demo's with `mimicry data demo`."
+        )
+    return f"{competition.path.name} names {name}, which is missing; add it."
 
 
 def _program_folder(competition: Competition, phase: Phase, task: Task, program: Path) -> str:

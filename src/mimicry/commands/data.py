@@ -62,6 +62,8 @@ def demo(
 ) -> None:
     """Draw butterflies: training, validation and test images with their labels.
 
+    Writes input_data/, reference_data/, demo_data/ (the training set) and
+    public_data/hybrids.zip (the training set again, for participants to download).
     What is already there stays; data that this command did not make are never replaced
     without --force.
     """

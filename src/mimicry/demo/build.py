@@ -12,7 +12,14 @@ from pathlib import Path
 
 from mimicry import __version__
 from mimicry.demo.drawing import draw_all
-from mimicry.demo.set_files import is_a, is_mimic, training_table, write_set, zip_names
+from mimicry.demo.set_files import (
+    is_a,
+    is_mimic,
+    training_table,
+    write_public,
+    write_set,
+    zip_names,
+)
 from mimicry.demo.sets import (
     Order,
     Specimen,
@@ -22,7 +29,7 @@ from mimicry.demo.sets import (
     sample_set,
     training_set,
 )
-from mimicry.demo.storage import RECORDS, Build, locked, read_record
+from mimicry.demo.storage import PUBLIC, RECORDS, Build, locked, read_record
 from mimicry.errors import BundleError
 from mimicry.files import sha256_file, write_atomically
 
@@ -62,7 +69,7 @@ def build_demo(
     Parameters
     ----------
     output : Path
-        Gets ``input_data``, ``reference_data`` and ``demo_data``.
+        Gets ``input_data``, ``reference_data``, ``public_data`` and ``demo_data``.
     seed : int
         Everything that is drawn depends on it.
     size : (int, int)
@@ -89,7 +96,8 @@ def build_demo(
     Notes
     -----
     ``demo_data/butterfly_train.csv`` has the real table's form: the subspecies are
-    numbers, in the alphabetical order of the names of Species A.
+    numbers, in the alphabetical order of the names of Species A. ``public_data/hybrids.zip``
+    holds this table and the training images: what participants may download.
     """
     _check(size, workers)
     if not 0 < scale <= 100:
@@ -97,14 +105,15 @@ def build_demo(
     started = time.monotonic()
     parameters = {"kind": "demo", "seed": seed, "size": list(size), "scale": scale}
     with locked(output), Build(output, "manifest.json") as build:
-        done = _already_there(build, parameters, force, started, report)
+        # Data that were made before there was this zip get it without being drawn anew.
+        done = _already_there(build, parameters, force, started, report, needed=(PUBLIC,))
         if done is not None:
             return done
         sets = {name: challenge_set(name, seed, scale) for name in ("val", "test")}
         train = {f"{RECORDS}/train/{one.filename}": one for one in training_set(seed, scale)}
         table = f"{RECORDS}/butterfly_train.csv"
         zips = [name for key in sets for name in zip_names(key)]
-        _prepare(build, [*zips, table, *train], force, report)
+        _prepare(build, [*zips, table, *train, PUBLIC], force, report)
         for name, specimens in sets.items():
             write_set(build, name, specimens, _drawer(name, seed, size, workers, report))
         missing = {name: one for name, one in train.items() if name not in build.kept}
@@ -115,6 +124,7 @@ def build_demo(
         if table not in build.kept:
             text = training_table(list(train.values()))
             build.part(table).write_text(text, encoding="utf-8")
+        write_public(build, table, list(train))
         images = len(train) + sum(map(len, sets.values()))
         return _finish(build, {"parameters": parameters, "images": images}, started, report)
 
@@ -215,9 +225,10 @@ def _already_there(
     force: bool,
     started: float,
     report: Callable[[str], None],
+    needed: Sequence[str] = (),
 ) -> DemoSummary | None:
     parameters.update(version=__version__, generator=GENERATOR)
-    manifest = None if force else build.keep(parameters)
+    manifest = None if force else build.keep(parameters, needed)
     if manifest is None:
         return None
     summary = _summary(build, manifest, False, started)

@@ -13,6 +13,7 @@ from typing import NamedTuple
 from mimicry.demo.storage import (
     FOLDERS,
     LOCK,
+    PUBLIC,
     RECORDS,
     is_ours,
     leftovers,
@@ -24,11 +25,14 @@ from mimicry.demo.zoo_files import clean_zoo
 from mimicry.errors import run_program
 
 _TRAIN = f"{RECORDS}/train"
-_ZIPS = tuple(
-    f"{folder}/{name}{part}.zip"
-    for folder in ("input_data", "reference_data")
-    for name in ("val", "test")
-    for part in ("_A", "_mimic", "")
+_ZIPS = (
+    PUBLIC,
+    *(
+        f"{folder}/{name}{part}.zip"
+        for folder in ("input_data", "reference_data")
+        for name in ("val", "test")
+        for part in ("_A", "_mimic", "")
+    ),
 )
 
 
@@ -45,7 +49,8 @@ def clean_demo(output: Path, report: Callable[[str], None] = print) -> Cleaned:
     Parameters
     ----------
     output : Path
-        The folder that holds ``input_data``, ``reference_data`` and ``demo_data``.
+        The folder that holds ``input_data``, ``reference_data``, ``public_data`` and
+        ``demo_data``.
     report : callable
         Gets one line for each file removed or kept; training images are counted.
 

@@ -1,13 +1,14 @@
-"""The files of a data set: image zips, label zips and the training table."""
+"""The files of a data set: image zips, label zips, the training table, public data."""
 
 import csv
 import io
 import zipfile
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
+from pathlib import PurePosixPath
 
 from mimicry.demo.sets import TRAINING, Specimen
-from mimicry.demo.storage import Build, write_zip
+from mimicry.demo.storage import PUBLIC, Build, write_zip
 
 
 def is_mimic(specimen: Specimen) -> bool:
@@ -109,6 +110,26 @@ def training_table(specimens: Sequence[Specimen]) -> str:
             rows.append([one.filename, "hybrid", "", *(number[name] for name in parents)])
     columns = ["filename", "hybrid_stat", "subspecies"]
     return _table([*columns, "parent_subspecies_1", "parent_subspecies_2"], rows)
+
+
+def write_public(build: Build, table: str, images: Sequence[str]) -> None:
+    """Write the zip that participants download: the training table, and images in ``train/``.
+
+    Parameters
+    ----------
+    build : Build
+        Its files `table` and `images` are read.
+    table : str
+        Path of the training table.
+    images : sequence of str
+        Paths of the training images.
+    """
+    if PUBLIC in build.kept:
+        return
+    members = {PurePosixPath(table).name: table}
+    members |= {f"train/{PurePosixPath(name).name}": name for name in images}
+    pairs = ((name, build.whole(members[name]).read_bytes()) for name in sorted(members))
+    write_zip(build.part(PUBLIC), pairs)
 
 
 def _table(header: list[str], rows: list[list[str]]) -> str:

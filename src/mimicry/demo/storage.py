@@ -19,7 +19,9 @@ from mimicry.files import sha256_file, sync_folder, write_atomically
 
 RECORDS = "demo_data"
 LOCK = ".lock"
-FOLDERS = ("input_data", "reference_data", RECORDS, f"{RECORDS}/train")
+# The training set once more, in the form in which participants download it.
+PUBLIC = "public_data/hybrids.zip"
+FOLDERS = ("input_data", "reference_data", "public_data", RECORDS, f"{RECORDS}/train")
 # The comment of every zip: this and the SHA-256 of the zip as it is without a comment.
 # It tells a demo zip from any other, and from one that was edited, without a record.
 _MARK = b"Mimicry demo data "
@@ -123,7 +125,8 @@ class Build:
     Parameters
     ----------
     output : Path
-        The folder that holds ``input_data``, ``reference_data`` and ``demo_data``.
+        The folder that holds ``input_data``, ``reference_data``, ``public_data`` and
+        ``demo_data``.
     record : str
         Name of the manifest in ``demo_data``.
     """
@@ -151,10 +154,13 @@ class Build:
             with suppress(OSError), uninterrupted():
                 self.clean()
 
-    def keep(self, parameters: Mapping[str, object]) -> dict[str, object] | None:
+    def keep(
+        self, parameters: Mapping[str, object], needed: Iterable[str] = ()
+    ) -> dict[str, object] | None:
         """Note in `kept` which files are as recorded for these parameters.
 
-        Returns the manifest if these are all of them, None otherwise.
+        Returns the manifest if these are all of them, with all that are `needed` among
+        them, and None otherwise.
         """
         manifest = read_record(self.manifest)
         # Through JSON, since a tuple reads back as a list.
@@ -165,7 +171,8 @@ class Build:
             path = self.output / name
             if path.is_file() and sha256_file(path) == digest:
                 self.kept[name] = digest
-        return manifest if files and self.kept == files else None
+        whole = bool(files) and self.kept == files and all(name in files for name in needed)
+        return manifest if whole else None
 
     def check_targets(self, names: Iterable[str]) -> None:
         """Refuse to go on where a file of unknown origin would be overwritten."""

@@ -1,6 +1,6 @@
 """The sentence for each way in which a model can fail.
 
-``docs/errors.md`` lists the codes with causes and cures; a test holds the two together.
+``pages/errors.md`` lists the codes with causes and cures; a test holds the two together.
 """
 
 import signal

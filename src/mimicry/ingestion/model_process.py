@@ -204,6 +204,9 @@ def model_environment(environment: Mapping[str, str], home: Path) -> dict[str, s
         "HOME": str(home),
         "TMPDIR": str(home),
         "PYTHONUNBUFFERED": "1",
+        # Threads of torch that wait for each other sleep instead of spinning: what they
+        # spin away, the threads that decode the next images need.
+        "OMP_WAIT_POLICY": passed.get("OMP_WAIT_POLICY", "PASSIVE"),
         "PYTHONDONTWRITEBYTECODE": "1",
         # Large buffers are kept for the next image instead of being returned to the
         # kernel and faulted in again: half of the time of copying large images.

@@ -70,7 +70,9 @@ def install(
         ``requirements-install``: pip could not, with its last word on the matter.
     """
     home = scratch / "environment"
-    _run([sys.executable, "-m", "venv", "--without-pip", str(home)], timeout, "venv")
+    # A second attempt finds the first one's environment in its place.
+    command = [sys.executable, "-m", "venv", "--clear", "--without-pip", str(home)]
+    _run(command, timeout, "venv")
     variables = {"base": str(home), "platbase": str(home)}
     library = Path(sysconfig.get_path("purelib", "venv", variables))
     library.mkdir(parents=True, exist_ok=True)

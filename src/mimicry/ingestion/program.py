@@ -23,6 +23,7 @@ from mimicry.errors import (
     EXIT_USAGE,
     BundleError,
     MimicryError,
+    SubmissionError,
     one_line,
     run_program,
 )
@@ -188,7 +189,7 @@ def _run(folders: Folders, started: float) -> int:
                     flush=True,
                 )
             state = supervisor.RunState(supervisor.shuffled(found), started, limit)
-            extra = _install(folders, model.folder, scratch, state.left)
+            extra = _install(folders, model.folder, scratch, state)
             scores = supervisor.run_model(model.folder, extra, state, scratch, log)
     except MimicryError as error:
         failure = error
@@ -221,7 +222,7 @@ def _replaced(output: Path, mine: os.stat_result) -> bool:
     return True
 
 
-def _install(folders: Folders, model: Path, scratch: Path, seconds: float) -> list[str]:
+def _install(folders: Folders, model: Path, scratch: Path, state: supervisor.RunState) -> list[str]:
     allowed_file = folders.program / ALLOWED_FILE
     text = requirements.read_requirements(model)
     if not text.strip():
@@ -233,7 +234,17 @@ def _install(folders: Folders, model: Path, scratch: Path, seconds: float) -> li
     wheels = overlay.find_wheels(folders.program)
     source = f"from {wheels.name}/" if wheels is not None else "from the package index"
     print(f"installing {source}: {', '.join(missing)}", flush=True)
-    return overlay.install(missing, allowed_file, scratch, wheels, seconds)
+    try:
+        return overlay.install(missing, allowed_file, scratch, wheels, state.left)
+    except SubmissionError as failure:
+        lacking, instead = requirements.without_pins(missing)
+        if not instead or state.left <= 0:
+            raise
+        print(failure, flush=True)
+        print(f"using what the container has: {'; '.join(instead)}", flush=True)
+    if not lacking:
+        return []
+    return overlay.install(lacking, allowed_file, scratch, wheels, state.left)
 
 
 def _conclude(

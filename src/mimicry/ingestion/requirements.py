@@ -4,7 +4,7 @@ Nothing here installs anything; `mimicry.ingestion.overlay` does.
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 
@@ -173,6 +173,40 @@ def check_requirements(
             + ". Mend these lines or remove them.",
         )
     return list(dict.fromkeys(missing))
+
+
+def without_pins(
+    missing: Sequence[str], installed: Installed = installed_version
+) -> tuple[list[str], list[str]]:
+    """Part what must be installed from exact versions of what the container has anyway.
+
+    Submissions of earlier rounds could ask for nothing but exact versions, and wrote down
+    those of the machine at home. Such a line is a record; a range (``<5``) is a demand.
+
+    Parameters
+    ----------
+    missing : sequence of str
+        As `check_requirements` returns it.
+    installed : callable
+        Gives an installed version by PEP 503 name, or None.
+
+    Returns
+    -------
+    tuple of two lists of str
+        What is left of `missing`, and for each other line what serves in its place
+        (``torch 2.13.0 for torch==2.3.0``), both in the file's order.
+    """
+    kept, replaced = [], []
+    for line in missing:
+        requirement = Requirement(line)
+        version = installed(canonicalize_name(requirement.name))
+        pins = [part for part in requirement.specifier if part.operator == "=="]
+        if version is None or len(pins) != 1 or pins[0].version.endswith(".*"):
+            kept.append(line)
+        else:
+            name = requirement.name
+            replaced.append(f"{name} {version} for {name}=={pins[0].version}")
+    return kept, replaced
 
 
 class _LineFaultError(Exception):

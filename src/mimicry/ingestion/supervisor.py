@@ -102,7 +102,7 @@ def run_model(
     Raises
     ------
     SubmissionError
-        One of the faults of ``docs/errors.md``.
+        One of the faults of ``docs/errors.md`` and ``pages/errors.md``.
     BundleError
         ``unreadable-image``, or ``model-start`` where no process can be started.
     """

@@ -21,7 +21,7 @@ DEFAULT_QUOTA = 15 * 1000**3
 COPIES_COUNT_FROM = 1000**3
 
 _ENCRYPTED = 0x1
-_DEMO = re.compile(r"(input|reference)_data/(val|test)(_A|_mimic)?\.zip")
+_DEMO = re.compile(r"(input|reference)_data/(val|test)(_A|_mimic)?\.zip|public_data/hybrids\.zip")
 _ZOO = re.compile(r"reference_data/(blue|red)_(development|final)\.zip|public_data/(blue|red)")
 
 
