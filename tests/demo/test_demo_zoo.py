@@ -193,7 +193,10 @@ def test_the_baselines_name_what_the_zoo_has() -> None:
     zoo = Zoo()
     names = {breed.name for breed in zoo.breeds}
     images = {one.name for one in pictures_of(CATALOGUE, zoo.counts)}
-    files = [*root.glob("baselines/*_submission/[br]*_*.json"), *root.glob("*_team_submissions/example_team.json")]
+    files = [
+        *root.glob("baselines/*_submission/[br]*_*.json"),
+        *root.glob("*_team_submissions/example_team.json"),
+    ]
     seen = {"blue": 0, "red": 0}
     for path in files:
         document = json.loads(path.read_text())
