@@ -37,7 +37,7 @@ def test_the_picture_of_the_board_shows_what_the_demo_scores() -> None:
     command = [sys.executable, "-m", "mimicry.cli", "board", str(runs), "--competition", "hybrid"]
     done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT)
     numbers = re.findall(r"0\.\d{4}", done.stdout)
-    assert len(numbers) == 16
+    assert len(numbers) == 64
     picture = ElementTree.parse(ROOT / "docs" / "images" / "board.svg").getroot()
     shown = re.findall(r"0\.\d{4}", "".join(picture.itertext()))
     assert len(shown) == len(numbers)
