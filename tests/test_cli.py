@@ -516,22 +516,23 @@ def test_the_demo_runs_and_runs_again(
     known = functools.partial(mimicry.demo.zoo.build_zoo, zoo=small_zoo)
     monkeypatch.setattr(mimicry.demo.zoo, "build_zoo", known)
     (here / "baselines").mkdir(exist_ok=True)
-    make_submission(here / "baselines" / "color_pattern_code_submission")
+    for name in ("color_pattern", "BioCLIP", "DINO_SGD", "anomaly"):
+        make_submission(here / "baselines" / f"{name}_code_submission")
     for name in ("blue_search", "blue_random", "red_search", "red_random"):
         folder = f"baselines/{name}_submission"
         shutil.copytree(ROOT / folder, here / folder)
     assert main(["demo", "--engine", "subprocess"]) == 0
     first = capsys.readouterr()
-    assert first.out.count("run folder: ") == 12
+    assert first.out.count("run folder: ") == 18
     assert "already there: 12 models in " in first.out
     for id in ("two-task", "hybrid", "blue", "red"):
         for phase in ("Development", "Final"):
             assert f"of {id}, {phase}\n" in first.out
     runs = sorted((here / "runs" / "demo").rglob("run.json"))
     stamps = [json.loads(path.read_text())["finished"] for path in runs]
-    assert len(runs) == 12
+    assert len(runs) == 18
     assert main(["demo", "--engine", "subprocess"]) == 0
     again = capsys.readouterr()
-    assert again.out.count("kept, it was finished") == 14
+    assert again.out.count("kept, it was finished") == 20
     assert [json.loads(path.read_text())["finished"] for path in runs] == stamps
     assert again.out.split("The boards")[1] == first.out.split("The boards")[1]

@@ -170,6 +170,42 @@ def test_every_command_of_a_road_runs_from_an_empty_folder(
     assert (here / "mimicry" / "dist" / "my_model.zip").is_file()
 
 
+def test_halving_of_the_participants_page_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("torch")
+    from safetensors.torch import load_file, save_file
+
+    text = (ROOT / "docs" / "participant.md").read_text(encoding="utf-8")
+    _, block = re.findall(r"^```python\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
+    whole = ROOT / "baselines" / "DINO_SGD_code_submission" / "backbone" / "model.safetensors"
+    copy = tmp_path / "weights" / "dinov2" / "model.safetensors"
+    copy.parent.mkdir(parents=True)
+    before = {name: tensor.float() for name, tensor in load_file(whole).items()}
+    save_file(before, copy)
+    monkeypatch.chdir(tmp_path)
+    exec(compile(block, "docs/participant.md", "exec"), {})
+    after = load_file(copy)
+    assert before.keys() == after.keys()
+    assert all(tensor.element_size() == 2 for tensor in after.values())
+    assert all(after[name].float().allclose(before[name], 1e-2, 1e-3) for name in before)
+
+
+def test_where_the_participants_page_finds_things(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("torch")
+    monkeypatch.syspath_prepend(ROOT / "examples" / "training")
+    from backbones import HUBS, OPEN_CLIP, TIMM
+
+    text = (ROOT / "docs" / "participant.md").read_text(encoding="utf-8")
+    lines = re.findall(r"^hf download (\S+) (\S+) (\S+) --local-dir \S+$", text, re.MULTILINE)
+    assert {repo for repo, *_ in lines} == {hub.repo for hub in HUBS.values()}
+    for _, config, weights in lines:
+        assert any(config == one.config and weights in one.weights for one in (TIMM, OPEN_CLIP))
+    assert all(f"`{name}`" in text for name in OPEN_CLIP.weights)
+    assert "`hybrid/prediction/participant.log`" in text
+    assert "Why is my score 0.0000?" in text
+
+
 def test_python_of_the_realign_page_runs(
     bundle: Path,
     tmp_path: Path,

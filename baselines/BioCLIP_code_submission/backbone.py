@@ -5,10 +5,18 @@ what OpenCLIP's own `save_for_hf` writes: `open_clip_config.json` and
 `open_clip_model.safetensors`, or the older `open_clip_pytorch_model.bin`.
 """
 
+from pathlib import Path
+
 import open_clip
 import torch
 
 CONFIG = "open_clip_config.json"
+# OpenCLIP takes the first that is in a folder.
+WEIGHTS = (
+    "open_clip_model.safetensors",
+    "open_clip_pytorch_model.safetensors",
+    "open_clip_pytorch_model.bin",
+)
 
 
 def tower(folder, size, weights=None):
@@ -21,7 +29,8 @@ def tower(folder, size, weights=None):
     size : int
         Side of the images in pixels; position embeddings are resampled to it.
     weights : str, optional
-        Any word. Without it the tower keeps the random weights that it was made with.
+        Name of the weights file. Without it the tower keeps the random weights that it was
+        made with.
 
     Returns
     -------
@@ -29,6 +38,9 @@ def tower(folder, size, weights=None):
         From float32 (images, 3, size, size) to float32 (images, features): embeddings of
         length 1.
     """
+    taken = next((name for name in WEIGHTS if (Path(folder) / name).is_file()), weights)
+    if weights in WEIGHTS and taken != weights:
+        raise ValueError(f"OpenCLIP would take {taken} in place of {weights}: remove one of them")
     model = open_clip.create_model(
         f"local-dir:{folder}",
         force_image_size=size,

@@ -58,7 +58,9 @@ class Model:
             "backbone, head.py and classifier.npz do not belong together: take all three from "
             "one training with examples/training/train.py"
         ):
-            self.predict(Image.new("RGB", (32, 32)))
+            trial = self.predict(Image.new("RGB", (32, 32)))
+            if not np.isfinite(trial):
+                raise ValueError(f"the score of a black image is {trial}")
 
     def predict(self, image):
         """Return a score for one PIL image; higher means more likely a hybrid."""

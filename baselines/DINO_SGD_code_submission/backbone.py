@@ -1,7 +1,8 @@
 """The backbone: a vision transformer of timm, such as DINOv2.
 
 A folder of weights holds what a repository of timm's on the Hugging Face hub holds, and
-what `timm.models.save_for_hf` writes: `config.json` and `model.safetensors`.
+what `timm.models.save_for_hf` writes with `safe_serialization=True`: `config.json` and
+`model.safetensors`.
 """
 
 from pathlib import Path

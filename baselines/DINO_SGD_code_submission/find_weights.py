@@ -55,24 +55,26 @@ def find_weights(own, settings, config):
     }
     if repo is None:
         del places["the Hugging Face cache"], places["the hub"]
-    problem = ""
+    looked = []
     for place, find in places.items():
         try:
             folder = find()
             there = [file for file in files if folder and (folder / file).is_file()]
+            if len(there) == 2:
+                check(folder / files[1], settings.get("weights_sha256"), place)
         except OSError as error:
-            # No network, or a place that is closed to this process.
-            problem = f" ({error})"
+            # No network, or a place or a file that is closed to this process.
+            looked.append(f"{place} ({error.strerror or error})")
             continue
+        looked.append(place)
         if len(there) == 1:
             lacking = next(file for file in files if file not in there)
             raise WeightsError(f"{place} has {there[0]} but no {lacking}; put both files there")
         if there:
-            check(folder / files[1], settings.get("weights_sha256"), place)
             print(f"weights of {name}: {place}, {files[1]}", flush=True)
             return folder
     # The remedy first: the platform shows the beginning of a long sentence.
-    raise WeightsError(f"{remedy(repo, revision, files)}. Looked in {', '.join(places)}{problem}")
+    raise WeightsError(f"{remedy(repo, revision, files)}. Looked in {', '.join(looked)}")
 
 
 def remedy(repo, revision, files):
@@ -91,10 +93,9 @@ def remedy(repo, revision, files):
 
 def check(path, expected, place):
     """Refuse a weights file with another SHA-256 than the head was trained on."""
-    if not expected:
-        return
+    # Opened in any case: a file that is closed to this process is as good as none.
     with path.open("rb") as file:
-        found = hashlib.file_digest(file, "sha256").hexdigest()
+        found = hashlib.file_digest(file, "sha256").hexdigest() if expected else expected
     if found != expected:
         raise WeightsError(
             f"the head was trained on other weights than {path.name} in {place}: its SHA-256 is "
@@ -157,4 +158,14 @@ def cache_folder(cache):
 
 def unreachable(error):
     """Return an error that says in a word why the hub gave nothing."""
+    from huggingface_hub.utils import LocalEntryNotFoundError
+
+    if isinstance(error, LocalEntryNotFoundError):
+        # The library's word whatever came, be it the page of a proxy; the cause tells what.
+        error = error.__cause__ or error
+        answer = getattr(error, "response", None)
+        if answer is not None:
+            return OSError(f"it answered {answer.status_code}")
+        if type(error).__name__ == "FileMetadataError":
+            return OSError("what answered is no hub")
     return OSError(type(error).__name__)

@@ -1,67 +1,67 @@
-"""The backbone: a vision transformer of timm, such as DINOv2.
+"""The backbone: the image tower of an OpenCLIP model, such as BioCLIP.
 
-A folder of weights holds what a repository of timm's on the Hugging Face hub holds, and
-what `timm.models.save_for_hf` writes: `config.json` and `model.safetensors`.
+A folder of weights holds what an OpenCLIP repository on the Hugging Face hub holds, and
+what OpenCLIP's own `save_for_hf` writes: `open_clip_config.json` and
+`open_clip_model.safetensors`, or the older `open_clip_pytorch_model.bin`.
 """
 
 from pathlib import Path
 
-import timm
+import open_clip
 import torch
-from safetensors.torch import load_file
-from timm.models.vision_transformer import checkpoint_filter_fn
 
-CONFIG = "config.json"
-WEIGHTS = "model.safetensors"
+CONFIG = "open_clip_config.json"
+# OpenCLIP takes the first that is in a folder.
+WEIGHTS = (
+    "open_clip_model.safetensors",
+    "open_clip_pytorch_model.safetensors",
+    "open_clip_pytorch_model.bin",
+)
 
 
 def tower(folder, size, weights=None):
-    """Return the network of a folder, ready to compute features.
+    """Return the image tower of a folder, ready to compute features.
 
     Parameters
     ----------
     folder : str
-        Holds CONFIG and WEIGHTS.
+        Holds CONFIG and the weights.
     size : int
         Side of the images in pixels; position embeddings are resampled to it.
     weights : str, optional
-        Any word. Without it the network keeps the random weights that it was made with.
+        Name of the weights file. Without it the tower keeps the random weights that it was
+        made with.
 
     Returns
     -------
     torch.nn.Module
-        From float32 (images, 3, size, size) to float32 (images, features): the class token
-        beside the mean of the patch tokens.
+        From float32 (images, 3, size, size) to float32 (images, features): embeddings of
+        length 1.
     """
-    model = timm.create_model(f"local-dir:{folder}", num_classes=0, img_size=size)
-    if weights is not None:
-        load_weights(model, Path(folder) / WEIGHTS)
-    return Features(model).eval().requires_grad_(False)
-
-
-def load_weights(model, path):
-    """Load a file of weights, and refuse one that leaves a part of the model random.
-
-    timm itself allows parts to be missing where a classifier is left out, as it is here.
-    A safetensors file is data and can run nothing.
-    """
-    # timm's own step from what is stored to what this model needs, whatever its image size.
-    state = checkpoint_filter_fn(load_file(path), model)
-    missing = model.load_state_dict(state, strict=False).missing_keys
-    if missing:
-        raise ValueError(f"{path.name} lacks {len(missing)} arrays, {missing[0]} among them")
+    taken = next((name for name in WEIGHTS if (Path(folder) / name).is_file()), weights)
+    if weights in WEIGHTS and taken != weights:
+        raise ValueError(f"OpenCLIP would take {taken} in place of {weights}: remove one of them")
+    model = open_clip.create_model(
+        f"local-dir:{folder}",
+        force_image_size=size,
+        load_weights=weights is not None,
+        # Without weights OpenCLIP would go on with random ones, and say so in a log.
+        require_pretrained=weights is not None,
+        # A .bin file is a pickle; this way it may hold arrays and can run nothing.
+        weights_only=True,
+        device=torch.get_default_device(),
+    )
+    # The text tower would only take memory.
+    return Features(model.visual).eval().requires_grad_(False)
 
 
 class Features(torch.nn.Module):
-    """The class token, and beside it the mean of the patch tokens."""
+    """The image embedding, scaled to length 1."""
 
-    def __init__(self, model):
+    def __init__(self, visual):
         super().__init__()
-        self.model = model
+        self.visual = visual
 
     def forward(self, images):
         """Return the features of a batch."""
-        tokens = self.model.forward_features(images)
-        # Registers, where a model has them, lie between the class token and the patches.
-        patches = tokens[:, self.model.num_prefix_tokens :]
-        return torch.cat([tokens[:, 0], patches.mean(dim=1)], dim=1)
+        return torch.nn.functional.normalize(self.visual(images), dim=-1)

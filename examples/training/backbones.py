@@ -25,11 +25,11 @@ class Hub(NamedTuple):
     size: int
 
 
-_DINOV2 = Hub("timm/vit_base_patch14_dinov2.lvd142m", "main", 224)
+_BIOCLIP = Hub("imageomics/bioclip", "main", 224)
 HUBS = {
-    "BioCLIP": Hub("imageomics/bioclip", "main", 224),
-    "DINO_SGD": _DINOV2,
-    "anomaly": _DINOV2,
+    "BioCLIP": _BIOCLIP,
+    "DINO_SGD": Hub("timm/vit_base_patch14_dinov2.lvd142m", "main", 224),
+    "anomaly": _BIOCLIP,
 }
 
 
@@ -121,12 +121,13 @@ def own_backbone(baseline: Path) -> Backbone:
     said = read_settings(baseline)
     folder = baseline / OWN
     file = folder / said["weights_file"]
-    if not file.is_file():
-        raise SubmissionError(
-            "baseline-incomplete",
-            f"{baseline} has no {OWN}/{said['weights_file']}; name a backbone with --weights or "
-            "--hub.",
-        )
+    for needed in (file, folder / family_of(said["weights_file"]).config):
+        if not needed.is_file():
+            raise SubmissionError(
+                "baseline-incomplete",
+                f"{baseline} has no {OWN}/{needed.name}; put it back, or name a backbone with "
+                "--weights or --hub.",
+            )
     digest = sha256_file(file)
     if digest != said["weights_sha256"]:
         raise SubmissionError(
@@ -223,10 +224,13 @@ def hub_backbone(baseline: Path, hub: Hub) -> Backbone:
             if _COMMIT.fullmatch(folder.name):
                 source = source | {"revision": folder.name}
             return backbone_in(baseline, folder, name=name, size=hub.size, hub=source)
+    # What the baseline advises is for a submission that is made already.
+    places = problem.partition("Looked in ")[2] or problem
     raise SubmissionError(
         "backbone-unavailable",
-        f"The backbone {hub.repo} cannot be had: {problem}; or name a folder that holds it with "
-        "--weights.",
+        f"The backbone {hub.repo} cannot be had; looked in {places}. With a network, run "
+        f"`hf download {hub.repo} --local-dir weights/{name}`, then give --weights weights/{name} "
+        "instead of --hub.",
     )
 
 

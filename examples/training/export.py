@@ -2,63 +2,68 @@
 
 import io
 import json
-import secrets
+import os
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from backbones import Backbone
+from placing import MARKER, alone_in, beside, listed, prepare_output, told
 
 from mimicry.errors import SubmissionError
-from mimicry.files import is_clutter, remove_tree, write_atomically
+from mimicry.files import is_clutter, remove_tree, sha256_file, write_atomically
 
 HEAD = "classifier.npz"
 SETTINGS = "settings.json"
 WEIGHTS = "backbone"
-# Says that this module made a folder; packing leaves names with a leading dot out.
-MARKER = ".made-by-training"
 
 
-def check_output(
-    output: Path, baseline: Path, *, inputs: Sequence[Path] = (), force: bool = False
-) -> None:
-    """Refuse a folder that must not be replaced, before hours of work rather than after.
-
-    A folder may be replaced when it is empty or bears this module's mark; with `force`,
-    also one that does not. Never replaced is what is or holds the baseline, the current
-    folder or any of `inputs`.
+def code_files(baseline: Path) -> list[str]:
+    """Return the files of a baseline that every submission made from it holds.
 
     Raises
     ------
     SubmissionError
-        ``output-in-the-way``.
+        ``baseline-incomplete`` when one cannot be read, ``code-link`` for a link to a
+        folder, to nowhere or out of the baseline, and for what is no file.
     """
-    full = output.resolve()
-    if full.is_relative_to(baseline.resolve()):
-        raise _in_the_way(output, f"lies in {baseline}")
-    for needed in (baseline, Path(), *inputs):
-        if needed.resolve().is_relative_to(full):
-            name = "the current folder" if needed == Path() else str(needed)
-            raise _in_the_way(output, f"is {name}, or holds it")
-    if not output.is_symlink() and not output.exists():
-        return
-    if output.is_symlink() or not output.is_dir():
-        raise _in_the_way(output, "is no folder")
-    if not (force or (output / MARKER).is_file() or not any(output.iterdir())):
+    made_here = {HEAD, SETTINGS, WEIGHTS}
+    names = []
+    try:
+        for name in sorted(listed(baseline, unwanted=_clutter)):
+            if name.partition("/")[0] in made_here:
+                continue
+            path = baseline / name
+            if path.is_symlink() or not path.is_file():
+                _refuse_link(path, baseline)
+            with path.open("rb"):
+                names.append(name)
+    except OSError as error:
         raise SubmissionError(
-            "output-in-the-way",
-            f"{output} holds files that training did not make; choose another --output, or "
-            "let it be replaced with --force.",
-        )
+            "baseline-incomplete",
+            f"{error.filename or baseline} cannot be read ({error.strerror or error}); name a "
+            "whole baseline.",
+        ) from error
+    return names
 
 
-def _in_the_way(output: Path, what: str) -> SubmissionError:
-    return SubmissionError(
-        "output-in-the-way", f"{output} {what}; choose another folder with --output."
-    )
+def _clutter(name: str) -> bool:
+    return is_clutter(name) or name == "__pycache__"
+
+
+def _refuse_link(path: Path, baseline: Path) -> None:
+    """Refuse what is no file of the baseline's own, which nobody meant to publish."""
+    inside = os.path.realpath(path)
+    if not path.is_file():
+        what = "is no file, nor a link to one"
+    elif not Path(inside).is_relative_to(baseline.resolve()):
+        what = f"is a link to {inside}, outside of {baseline}"
+    else:
+        return
+    raise SubmissionError("code-link", f"{path} {what}; put a copy there, or take it away.")
 
 
 def export_submission(
@@ -86,46 +91,44 @@ def export_submission(
         Whether the backbone's files go into the submission; else they are looked for where
         the baseline's ``find_weights.py`` says, and refused there unless they are the same.
     force : bool
-        Replace a folder that this did not make.
+        Replace a submission that this did not make.
 
     Raises
     ------
     SubmissionError
-        ``output-in-the-way``.
+        ``output-in-the-way``, ``baseline-incomplete`` or ``code-link``.
+    BundleError
+        ``output-unwritable``, on a full disk among others.
     """
-    check_output(output, baseline, force=force)
-    output.parent.mkdir(parents=True, exist_ok=True)
+    prepare_output(output, baseline, inputs=[backbone.weights], force=force)
+    sources = {name: baseline / name for name in code_files(baseline)}
+    if include_weights:
+        sources |= {f"{WEIGHTS}/{path.name}": path for path in backbone.files()}
+    for path in sources.values():
+        if not path.is_file():
+            raise SubmissionError(
+                "baseline-incomplete", f"{path} is gone; put it back, and train again."
+            )
     # Beside the output, since only within a file system is renaming one step.
-    staged = output.with_name(f".{output.name}.{secrets.token_hex(6)}.tmp")
-    try:
-        _copy_code(baseline, staged)
-        if include_weights:
-            (staged / WEIGHTS).mkdir()
-            for path in backbone.files():
-                shutil.copyfile(path, staged / WEIGHTS / path.name)
-        buffer = io.BytesIO()
-        arrays: dict[str, Any] = {name: head[name] for name in sorted(head)}
-        np.savez(buffer, **arrays)
-        write_atomically(staged / HEAD, buffer.getvalue())
-        text = json.dumps(backbone.settings(), indent=2, ensure_ascii=False)
-        write_atomically(staged / SETTINGS, text + "\n")
-        (staged / MARKER).touch()
-        _replace(staged, output)
-    except BaseException:
-        remove_tree(staged)
-        raise
-
-
-def _copy_code(baseline: Path, staged: Path) -> None:
-    def unwanted(folder: str, names: list[str]) -> set[str]:
-        made_here = {HEAD, SETTINGS, WEIGHTS} if Path(folder) == baseline else set()
-        return _clutter(folder, names) | (made_here & set(names))
-
-    shutil.copytree(baseline, staged, ignore=unwanted)
-
-
-def _clutter(folder: str, names: list[str]) -> set[str]:
-    return {name for name in names if is_clutter(name) or name == "__pycache__"}
+    staged = beside(output, "tmp")
+    with told(output), alone_in(output.parent):
+        try:
+            staged.mkdir()
+            for name, path in sources.items():
+                (staged / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(path, staged / name)
+            buffer = io.BytesIO()
+            arrays: dict[str, Any] = {name: head[name] for name in sorted(head)}
+            np.savez(buffer, **arrays)
+            write_atomically(staged / HEAD, buffer.getvalue())
+            text = json.dumps(backbone.settings(), indent=2, ensure_ascii=False)
+            write_atomically(staged / SETTINGS, text + "\n")
+            written = {name: sha256_file(staged / name) for name in sorted(listed(staged))}
+            write_atomically(staged / MARKER, json.dumps(written, indent=2) + "\n")
+            _replace(staged, output)
+        except BaseException:
+            remove_tree(staged)
+            raise
 
 
 def _replace(staged: Path, output: Path) -> None:
@@ -133,7 +136,7 @@ def _replace(staged: Path, output: Path) -> None:
         staged.rename(output)
         return
     # A folder with files cannot be renamed over; the old one goes only when the new is there.
-    old = output.with_name(f".{output.name}.{secrets.token_hex(6)}.old")
+    old = beside(output, "old")
     output.rename(old)
     try:
         staged.rename(output)

@@ -20,6 +20,7 @@ from tables import Row, find_image, places
 from mimicry.activations import Settings, extract_activations, open_store
 from mimicry.activations.entries import ModelEntry
 from mimicry.activations.registry import write_registry
+from mimicry.codabench.scratch import writable
 from mimicry.errors import SubmissionError
 from mimicry.files import sha256_file, write_atomically
 
@@ -69,7 +70,8 @@ def extract_features(
     Raises
     ------
     BundleError
-        What `mimicry.activations.extract_activations` raises, for the images among others.
+        ``work-unwritable``, and what `mimicry.activations.extract_activations` raises, for
+        the images among others.
     """
     # Everything that the numbers depend on, so that each store holds one cache. Where the
     # folders lie is no part of it: two baselines on one backbone share its features.
@@ -78,11 +80,13 @@ def extract_features(
     document = [backbone.name, repr(backbone.preprocess), *parts]
     key = hashlib.sha256(json.dumps(document).encode()).hexdigest()[:16]
     place = (work / f"{backbone.name}-{key}").resolve()
-    place.mkdir(parents=True, exist_ok=True)
-    # A copy, since a registry names files beside itself alone.
-    write_atomically(place / CODE, code.read_bytes())
-    _link(place / "backbone", backbone.weights)
-    write_registry(place / REGISTRY, [_entry(backbone, place / "backbone")])
+    source = code.read_bytes()
+    with writable(place, "work-unwritable", "free some space, or choose another --work"):
+        place.mkdir(parents=True, exist_ok=True)
+        # A copy, since a registry names files beside itself alone.
+        write_atomically(place / CODE, source)
+        _link(place / "backbone", backbone.weights)
+        write_registry(place / REGISTRY, [_entry(backbone, place / "backbone")])
     extraction = extract_activations(
         place / REGISTRY, [(dataset, images)], place / "features", settings=settings
     )

@@ -191,12 +191,18 @@ def fingerprint(network: Network, table: Path, settings: Settings) -> str:
 
 def up_to_date(folder: Path, network: Network, mark: str) -> bool:
     """Tell whether a baseline holds a network made with this fingerprint, and whole."""
-    card, settings = folder / "backbone" / "README.md", folder / "settings.json"
+    from backbones import family_of
+
     weights = folder / "backbone" / network.weights_file
-    if not (card.is_file() and settings.is_file() and weights.is_file()):
+    try:
+        card = (weights.parent / "README.md").read_text(encoding="utf-8")
+        config = json.loads((weights.parent / family_of(weights.name).config).read_bytes())
+        settings = json.loads((folder / "settings.json").read_bytes())
+        vouched = settings["weights_sha256"] == sha256_file(weights)
+    except (OSError, ValueError, KeyError, TypeError):
+        # Missing or damaged.
         return False
-    vouched = json.loads(settings.read_text(encoding="utf-8")).get("weights_sha256")
-    return mark in card.read_text(encoding="utf-8") and vouched == sha256_file(weights)
+    return vouched and mark in card and isinstance(config, dict)
 
 
 def settings_json(network: Network, folder: Path) -> str:

@@ -182,7 +182,7 @@ NETWORKS: Mapping[str, Network] = {
     "dinov2": Network(
         "mimicry-demo-dinov2",
         "A vision transformer of the DINOv2 family (timm) with half a million weights.",
-        ("DINO_SGD_code_submission", "anomaly_code_submission"),
+        ("DINO_SGD_code_submission",),
         int(DINOV2["img_size"]),
         (0.485, 0.456, 0.406),
         (0.229, 0.224, 0.225),
@@ -195,7 +195,7 @@ NETWORKS: Mapping[str, Network] = {
     "openclip": Network(
         "mimicry-demo-openclip",
         "A vision transformer of the OpenCLIP family with half a million weights.",
-        ("BioCLIP_code_submission",),
+        ("BioCLIP_code_submission", "anomaly_code_submission"),
         int(OPENCLIP["vision_cfg"]["image_size"]),
         (0.48145466, 0.4578275, 0.40821073),
         (0.26862954, 0.26130258, 0.27577711),

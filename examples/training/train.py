@@ -8,7 +8,7 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial, update_wrapper
 from pathlib import Path
@@ -20,8 +20,13 @@ from mimicry.errors import SubmissionError, run_program
 
 ROOT = Path(__file__).resolve().parents[2]
 BASELINES = ("BioCLIP", "DINO_SGD", "anomaly")
+ENGINES = ("auto", "docker", "bubblewrap", "subprocess")
 FOLDER = click.Path(path_type=Path, file_okay=False)
 FILE = click.Path(path_type=Path, dir_okay=False)
+# What `demo` reads below --data, which is the whole repository by default.
+DEMO_INPUTS = ("demo_data", "input_data", "reference_data")
+SEED = click.IntRange(0, 2**32 - 1)
+EXIT_INTERRUPTED = 130
 
 
 @dataclass(frozen=True)
@@ -32,6 +37,7 @@ class Plan:
     output: Path
     code: Path | None
     weights: Path | None
+    name: str | None
     hub: bool
     size: int | None
     include_weights: bool
@@ -51,6 +57,13 @@ class Plan:
         return self.code or ROOT / "baselines" / f"{self.baseline}_code_submission"
 
 
+def plain_name(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
+    """Refuse a name that could leave its folder, as a click callback."""
+    if value is not None and not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", value):
+        raise click.BadParameter("use letters, digits, '.', '_' and '-', a letter or digit first.")
+    return value
+
+
 def shared_options(command: Callable[..., None]) -> Callable[..., None]:
     """Add what both commands ask for; the command gets it as one `Plan`."""
     options = (
@@ -58,6 +71,12 @@ def shared_options(command: Callable[..., None]) -> Callable[..., None]:
         click.option("--output", type=FOLDER, required=True, help="The submission's folder."),
         click.option("--code", type=FOLDER, help="A changed copy of the baseline's folder."),
         click.option("--weights", type=FOLDER, help="Use the backbone in this folder."),
+        click.option(
+            "--name",
+            callback=plain_name,
+            help="Of the backbone in --weights, as containers and workers hold it "
+            "(default: the folder's).",
+        ),
         click.option("--hub", is_flag=True, help="Use the full-size backbone of the hub."),
         click.option(
             "--size",
@@ -77,11 +96,22 @@ def shared_options(command: Callable[..., None]) -> Callable[..., None]:
             help="Where features are kept (default: runs/training in the repository).",
         ),
         click.option("--device", default="auto", help="auto, cpu, cuda or cuda:N."),
-        click.option("--batch-size", type=click.IntRange(min=1), default=32, metavar="N"),
-        click.option("--seed", type=int, default=0, help="Of folds and heads (default: 0)."),
+        click.option(
+            "--batch-size",
+            type=click.IntRange(min=1),
+            default=32,
+            metavar="N",
+            help="Images that the backbone sees at once in training (default: 32).",
+        ),
+        click.option("--seed", type=SEED, default=0, help="Of folds and heads (default: 0)."),
         click.option("--validation/--no-validation", default=True, help="Judge the head first."),
-        click.option("--force", is_flag=True, help="Replace an output that is not of training."),
-        click.option("--engine", default="auto", help="Of the smoke run: as `mimicry check` has."),
+        click.option("--force", is_flag=True, help="Replace any submission at --output."),
+        click.option(
+            "--engine",
+            type=click.Choice(ENGINES),
+            default="auto",
+            help="Of the smoke run: as `mimicry check` has.",
+        ),
         click.option("--worker-data", type=FOLDER, help="Of the smoke run: shown as /app/data."),
         click.option("--pack/--no-pack", default=True, help="Check and pack the submission."),
     )
@@ -91,20 +121,30 @@ def shared_options(command: Callable[..., None]) -> Callable[..., None]:
         plan = Plan(**{name: values.pop(name) for name in names})
         if plan.hub and plan.weights is not None:
             raise click.UsageError("Give --hub or --weights, not both.")
+        if plan.name is not None and plan.weights is None:
+            raise click.UsageError("--name goes with --weights; the others have their own.")
         if plan.size is not None and not plan.hub and plan.weights is None:
             raise click.UsageError("--size goes with --hub or --weights; the baseline has its own.")
-        # Before hours of work, not after.
-        from export import check_output
-
-        inputs = [one for one in (plan.weights, plan.work) if one is not None]
-        inputs += [one for one in values.values() if isinstance(one, Path)]
-        check_output(plan.output, plan.folder, inputs=inputs, force=plan.force)
+        _prepare(plan, [one for one in values.values() if isinstance(one, Path)])
         command(plan=plan, **values)
 
     update_wrapper(wrapped, command)
     for option in reversed(options):
         wrapped = option(wrapped)
     return wrapped
+
+
+def _prepare(plan: Plan, named: Sequence[Path]) -> None:
+    """Refuse what cannot be written, before hours of work rather than after."""
+    from export import code_files
+    from placing import prepare_output, prepare_work, real
+
+    inputs = [one for one in (plan.weights, plan.worker_data, plan.work) if one is not None]
+    for one in named:
+        inputs += [one / name for name in DEMO_INPUTS] if real(one) == ROOT else [one]
+    prepare_output(plan.output, plan.folder, inputs=inputs, force=plan.force)
+    prepare_work(plan.work)
+    code_files(plan.folder)
 
 
 @click.group(
@@ -151,7 +191,7 @@ Examples:
   python examples/training/train.py original --table butterfly_anomaly_train.csv
       --images IMAGES --download --baseline DINO_SGD --hub --output my_submission
   python examples/training/train.py original --table butterfly_anomaly_train.csv
-      --images IMAGES --baseline anomaly --weights dinov2/ --leave-weights-out
+      --images IMAGES --baseline anomaly --weights weights/bioclip --leave-weights-out
       --output my_submission"""
 )
 @click.option("--table", type=FILE, required=True, help="butterfly_anomaly_train.csv")
@@ -208,7 +248,8 @@ def train(
     elif plan.weights is not None:
         size = plan.size or HUBS[plan.baseline].size
         # It becomes part of folders' names, here and on the platform.
-        name = re.sub(r"[^A-Za-z0-9]+", "-", plan.weights.resolve().name).strip("-") or "backbone"
+        plain = re.sub(r"[^A-Za-z0-9._-]+", "-", plan.weights.resolve().name).strip("._-")
+        name = plan.name or plain or "backbone"
         backbone = backbone_in(plan.folder, plan.weights, name=name, size=size)
     else:
         backbone = own_backbone(plan.folder)
@@ -264,11 +305,18 @@ def train(
 
 
 def _check_and_pack(plan: Plan) -> None:
-    options = ["--engine", plan.engine]
+    options = ["--smoke", "--engine", plan.engine]
     if plan.worker_data is not None:
         options += ["--worker-data", str(plan.worker_data)]
+    elif not plan.include_weights:
+        # Without its weights it cannot run here, wherever else they may be.
+        options = []
+        click.echo(
+            "not run, since its weights are not in it: `mimicry check --smoke` does that with "
+            "--worker-data DIR, where DIR/weights/NAME holds them"
+        )
     for title, arguments in (
-        ("check", ["check", str(plan.output), "--smoke", *options]),
+        ("check", ["check", str(plan.output), *options]),
         ("pack", ["pack-submission", str(plan.output)]),
     ):
         say(f"mimicry {title}")
@@ -281,10 +329,10 @@ def _check_and_pack(plan: Plan) -> None:
 
 def _note(plan: Plan, name: str, figures: dict[str, Any]) -> None:
     """Keep figures beside the features, for those who compare runs."""
-    from mimicry.files import write_atomically
+    from placing import keep
 
     path = plan.work / f"{plan.output.resolve().name}.{name}.json"
-    write_atomically(path, json.dumps(figures, indent=2) + "\n")
+    keep(path, json.dumps(figures, indent=2) + "\n")
 
 
 def say(title: str) -> None:
@@ -292,5 +340,25 @@ def say(title: str) -> None:
     click.echo(f"\n== {title}")
 
 
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit code, as those of `mimicry` do."""
+
+    def program() -> int:
+        try:
+            left = cli.main(args=arguments, standalone_mode=False)
+        except click.ClickException as error:
+            error.show()
+            return error.exit_code
+        except click.Abort:
+            raise KeyboardInterrupt from None
+        return left if isinstance(left, int) else 0
+
+    try:
+        return run_program(program)
+    except KeyboardInterrupt:
+        click.echo("Interrupted. The same command goes on.", err=True)
+        return EXIT_INTERRUPTED
+
+
 if __name__ == "__main__":
-    sys.exit(run_program(cli))
+    sys.exit(main())

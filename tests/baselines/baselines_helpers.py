@@ -19,7 +19,7 @@ import torch
 REPOSITORY = Path(__file__).resolve().parents[2]
 BASELINES = REPOSITORY / "baselines"
 NAMES = ("BioCLIP", "DINO_SGD", "anomaly")
-FAMILIES = {"BioCLIP": "open_clip", "DINO_SGD": "timm", "anomaly": "timm"}
+FAMILIES = {"BioCLIP": "open_clip", "DINO_SGD": "timm", "anomaly": "open_clip"}
 MODULES = ("model", "backbone", "find_weights", "head")
 SIZE = 56
 FILES = {

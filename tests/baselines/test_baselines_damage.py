@@ -102,6 +102,31 @@ def test_a_head_of_another_backbone_is_told(submission):
         load(folder)
 
 
+@pytest.mark.parametrize("odd", [np.nan, np.inf])
+def test_a_head_that_scores_no_number_is_told(submission, odd):
+    folder = submission("DINO_SGD")
+    with np.load(folder / "classifier.npz") as file:
+        arrays = dict(file)
+    np.savez(folder / "classifier.npz", **arrays | {"intercept": np.float32(odd)})
+    with pytest.raises(RuntimeError, match=r"do not belong together: .* is (nan|inf)\)$"):
+        load(folder)
+
+
+@pytest.mark.parametrize("named", ["open_clip_pytorch_model.bin", "open_clip_model.safetensors"])
+def test_of_two_weights_files_the_one_of_the_settings_is_loaded_or_none(named, submission):
+    folder = submission("BioCLIP")
+    make_clip(folder / "other", seed=1, pickled=True)
+    other = folder / "other" / "open_clip_pytorch_model.bin"
+    other.rename(folder / "backbone" / other.name)
+    change_settings(folder, weights_file=named, weights_sha256=None)
+    if named == other.name:
+        with pytest.raises(RuntimeError, match=r"take open_clip_model\.safetensors in place of"):
+            load(folder)
+        return
+    expected = load_file(folder / "backbone" / named)["visual.proj"]
+    torch.testing.assert_close(load(folder).network.visual.proj.cpu().detach(), expected)
+
+
 def test_a_pickle_in_the_head_runs_nothing(submission, tmp_path):
     folder = submission("DINO_SGD")
     trap = np.array([Trap(tmp_path / "sprung")], dtype=object)

@@ -18,7 +18,7 @@ from mimicry.demo.build import write_samples
 
 OTHERS = ("bubblewrap", "docker")
 # Both families and both kinds of head.
-NAMES = ("BioCLIP", "anomaly")
+NAMES = ("DINO_SGD", "anomaly")
 
 
 @pytest.fixture(scope="module")

@@ -26,7 +26,7 @@ from mimicry.activations.models import load_model, probe_entry
 SHARED = {
     "model.py": NAMES,
     "find_weights.py": NAMES,
-    "backbone.py": ("DINO_SGD", "anomaly"),
+    "backbone.py": ("BioCLIP", "anomaly"),
     "head.py": ("BioCLIP", "DINO_SGD"),
 }
 
@@ -220,5 +220,5 @@ def test_requirements_are_allowed_and_cover_the_imports(baseline):
     }
     assert named <= {re.split(r"[<>=]", line)[0] for line in allowed.splitlines()}
     needed = {"numpy", "pillow", "torch", "huggingface-hub"}
-    needed |= {"open-clip-torch"} if baseline == "BioCLIP" else {"timm", "safetensors"}
+    needed |= {"timm", "safetensors"} if baseline == "DINO_SGD" else {"open-clip-torch"}
     assert named == needed

@@ -113,6 +113,28 @@ def test_a_closed_place_is_passed_over(places, monkeypatch):
     assert places["find"]() != closed
 
 
+@pytest.mark.parametrize("fingerprint", [True, False])
+def test_a_closed_file_is_passed_over_and_told(places, monkeypatch, fingerprint):
+    folders = list(places["folders"].values())
+    closed = folders[0] / WEIGHTS
+    if not fingerprint:
+        places["settings"]["weights_sha256"] = None
+    opened = Path.open
+
+    def refuse(path: Path, *arguments: object, **named: object) -> object:
+        if path == closed:
+            raise PermissionError(13, "Permission denied", str(path))
+        return opened(path, *arguments, **named)
+
+    monkeypatch.setattr(Path, "open", refuse)
+    assert places["find"]() == folders[1]
+    for folder in folders[1:]:
+        shutil.rmtree(folder)
+    with pytest.raises(places["error"]) as caught:
+        places["find"]()
+    assert "Looked in backbone/ (Permission denied), " in str(caught.value)
+
+
 def test_without_any_hub_only_the_folders_are_looked_at(places):
     places["settings"]["hub"] = None
     folders = list(places["folders"].values())
@@ -257,6 +279,27 @@ def test_a_network_that_swallows_everything_is_given_up(bare):
         (line,) = ask_the_hub(bare, f"http://127.0.0.1:{server.getsockname()[1]}", patience=2)
     the_remedy(line)
     assert line.endswith("the hub (ReadTimeout)")
+
+
+@pytest.mark.parametrize(
+    ("status", "word"), [(403, "it answered 403"), (200, "what answered is no hub")]
+)
+def test_a_proxy_in_place_of_the_hub_is_told(bare, status, word):
+    class Proxy(Hub):
+        def answer(self, *, with_body: bool) -> None:
+            page = b"<html>Not from here.</html>"
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(page)))
+            self.end_headers()
+            if with_body:
+                self.wfile.write(page)
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Proxy) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        (line,) = ask_the_hub(bare, f"http://127.0.0.1:{server.server_port}")
+        server.shutdown()
+    the_remedy(line)
+    assert line.endswith(f"the hub ({word})")
 
 
 def test_an_unknown_repository_is_told(bare, hub):

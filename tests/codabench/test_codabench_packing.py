@@ -154,6 +154,38 @@ class TestCompetition:
         with pytest.raises(BundleError, match=r"kit/link.*file-missing"):
             pack(bundle)
 
+    def test_an_editors_leftovers_are_no_downloads(self, bundle: Path) -> None:
+        data = document()
+        data["phases"][0]["starting_kit"] = "kit"
+        write_yaml(bundle, data)
+        (bundle / "kit/old.bak").mkdir(parents=True)
+        for name in ("a.py", "a.py~", "a.ipynb.bak", "a.py.swp", "old.bak/b.py", "backup.py"):
+            (bundle / "kit" / name).write_text(name)
+        (bundle / "kit/link~").symlink_to("/etc/hostname")
+        kit = {name for name in pack(bundle).members if name.startswith("kit/")}
+        assert kit == {"kit/a.py", "kit/backup.py"}
+
+    @pytest.mark.parametrize("role", ["public_data", "starting_kit", "solution"])
+    def test_hidden_images_are_no_downloads(self, bundle: Path, role: str) -> None:
+        data = document()
+        if role == "solution":
+            data["solutions"] = [{"index": 0, "tasks": [0], "path": "downloads"}]
+        else:
+            data["phases"][0][role] = "downloads"
+        write_yaml(bundle, data)
+        # Large enough for a picture that is nowhere else by chance.
+        shown = PNG + bytes(300)
+        images = {f"test{number}.jpg": picture(number) + bytes(300 + number) for number in range(4)}
+        make_zip(bundle / "input_data/test.zip", images)
+        make_zip(bundle / "downloads/train.zip", {"train/0.jpg": shown + b"x"})
+        assert "downloads/train.zip" in pack(bundle).members
+        before = pack(bundle).path.read_bytes()
+        make_zip(bundle / "downloads/train.zip", {"train/0.jpg": images["test2.jpg"]})
+        with pytest.raises(BundleError, match=r"test\.zip:test2\.jpg.*leak-input") as raised:
+            pack(bundle)
+        assert "downloads holds an image of the input data" in raised.value.sentence
+        assert (bundle / "dist/mimicry-two-task.zip").read_bytes() == before
+
     def test_folders_of_data_are_not_packed(self, bundle: Path) -> None:
         data = document()
         data["tasks"][0]["input_data"] = "input_data/val"

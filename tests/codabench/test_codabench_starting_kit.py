@@ -134,6 +134,20 @@ class TestDemosPublicData:
         for name in ("val", "test"):
             assert not public & contents(f"input_data/{name}.zip")
 
+    def test_the_demos_own_data_hide_nothing_and_its_test_images_are_told(
+        self, demo: Path, tmp_path: Path
+    ) -> None:
+        bundle = copy_repository(tmp_path / "bundle")
+        shutil.copytree(demo, bundle, dirs_exist_ok=True)
+        assert not validate_bundle(bundle, HYBRIDS).findings
+        with zipfile.ZipFile(bundle / "input_data/test.zip") as hidden:
+            first = hidden.namelist()[0]
+            with zipfile.ZipFile(bundle / PUBLIC, "a") as public:
+                public.writestr("train/last.png", hidden.read(first))
+        (finding,) = validate_bundle(bundle, ["hybrid"]).findings
+        assert finding.code == "leak-input" and finding.file == PUBLIC
+        assert "'train/last.png'" in finding.problem and first in finding.problem
+
     def test_earlier_demo_data_get_them_without_being_drawn_again(
         self, demo: Path, copy: Path, no_drawing: None
     ) -> None:

@@ -884,6 +884,7 @@ PLANTED: list[tuple[str, Change, str, str, str]] = [
 ]
 
 FOLLOWING = {
+    "zip in the kit": {"kit-leftovers"},
     "computed and written": {"computed-column"},
     "metadata folder": set[str](),
     "reference as input": set[str](),
@@ -1482,3 +1483,148 @@ class TestOthers:
                 ("empty-value", f"phases[{n}].execution_time_limit"),
             }
         assert found == expected | {("phase-ends-early", "phases[1].end")}
+
+
+def noise(seed: int) -> bytes:
+    """Return a picture as large as a photograph's smallest, and like no other."""
+    buffer = io.BytesIO()
+    pixels = random.Random(seed).randbytes(16 * 16 * 3)
+    Image.frombytes("RGB", (16, 16), pixels).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+HIDDEN = {name: noise(number) for number, name in enumerate(names_of("test"))}
+TEST = "input_data/test.zip"
+TRAINING = {f"train/{number}.png": noise(100 + number) for number in range(12)}
+
+
+def public(members: dict[str, bytes]) -> Change:
+    return phase("public_data", "downloads/public.zip", zip_bytes(TRAINING | members))
+
+
+def hidden_as_folder(bundle: Bundle) -> None:
+    bundle.document["tasks"][1]["input_data"] = "input_data/test"
+    bundle.files |= {f"input_data/test/{name}": data for name, data in HIDDEN.items()}
+    del bundle.files[TEST]
+
+
+FIRST, SECOND, *_ = HIDDEN.values()
+SHOWN_TO_ALL = {
+    "in a zip": (public({"train/a.png": FIRST, "b.jpg": SECOND}), "downloads/public.zip", 2),
+    "under another ending": (public({"weights.bin": FIRST}), "downloads/public.zip", 1),
+    "a zip in a zip": (
+        public({"more.zip": zip_bytes({"a.png": FIRST})}),
+        "downloads/public.zip",
+        1,
+    ),
+    "in the kit": (write("downloads/kit/a.png", FIRST), "downloads/kit", 1),
+    "a zip in the kit": (
+        write("downloads/kit/dist/a.zip", zip_bytes(HIDDEN)),
+        "downloads/kit",
+        len(HIDDEN),
+    ),
+    "in a solution": (
+        write("solutions/one.zip", zip_bytes({"a.png": FIRST})),
+        "solutions/one.zip",
+        1,
+    ),
+    "the input data": (
+        lambda bundle: bundle.document["phases"][0].update(public_data=TEST),
+        TEST,
+        len(HIDDEN),
+    ),
+    "from a folder": (
+        several(hidden_as_folder, public({"train/a.png": FIRST})),
+        "downloads/public.zip",
+        1,
+    ),
+}
+
+
+@pytest.mark.parametrize("zipped", [False, True], ids=["folder", "zip"])
+@pytest.mark.parametrize("case", SHOWN_TO_ALL)
+def test_hidden_images_in_downloads_are_found(tmp_path: Path, case: str, zipped: bool) -> None:
+    change, file, count = SHOWN_TO_ALL[case]
+    bundle = Bundle()
+    bundle.files[TEST] = zip_bytes(HIDDEN)
+    change(bundle)
+    finding = only(validated(bundle, tmp_path, zipped=zipped), "leak-input")
+    assert finding.level == "error" and finding.file == file
+    said = "an image of" if count == 1 else f"{count} images of"
+    assert f"it holds {said} the input data" in finding.problem
+    assert "hands out" in finding.platform and finding.mend
+
+
+@pytest.mark.parametrize("zipped", [False, True], ids=["folder", "zip"])
+def test_other_images_and_shared_texts_are_no_hidden_images(tmp_path: Path, zipped: bool) -> None:
+    bundle = Bundle()
+    readme = {"README.md": b"Butterflies of the museum.\n" * 20}
+    bundle.files[TEST] = zip_bytes(HIDDEN | readme | {"blank.png": PNG})
+    # One bit apart: the same size as a hidden one.
+    near = FIRST[:-1] + bytes([FIRST[-1] ^ 1])
+    public(readme | {"near.png": near, "blank.png": PNG})(bundle)
+    assert validated(bundle, tmp_path, zipped=zipped).findings == ()
+
+
+def test_equal_checksums_are_not_enough(tmp_path: Path) -> None:
+    bundle = Bundle()
+    bundle.files[TEST] = zip_bytes(HIDDEN)
+    other = forged(bytes(len(FIRST) - 4), FIRST)
+    assert zlib.crc32(other) == zlib.crc32(FIRST) and len(other) == len(FIRST) and other != FIRST
+    public({"train/a.png": other})(bundle)
+    assert validated(bundle, tmp_path, zipped=True).findings == ()
+
+
+def forged(start: bytes, like: bytes) -> bytes:
+    """Return `start` with four bytes more, so that its CRC-32 is that of `like`."""
+    rows = []
+    for n in range(256):
+        value = n
+        for _ in range(8):
+            value = value >> 1 ^ (0xEDB88320 if value & 1 else 0)
+        rows.append(value)
+    by_top = {row >> 24: n for n, row in enumerate(rows)}
+    wanted, steps = zlib.crc32(like) ^ 0xFFFFFFFF, []
+    for _ in range(4):
+        n = by_top[wanted >> 24]
+        steps.append(n)
+        wanted = ((wanted ^ rows[n]) << 8 & 0xFFFFFFFF) | n
+    register, tail = zlib.crc32(start) ^ 0xFFFFFFFF, b""
+    for n in reversed(steps):
+        tail += bytes([n ^ register & 0xFF])
+        register = register >> 8 ^ rows[n]
+    return start + tail
+
+
+@pytest.mark.parametrize("zipped", [False, True], ids=["folder", "zip"])
+@pytest.mark.parametrize(
+    ("files", "named"),
+    [
+        (["dist/my.zip", "runs/1/run.json"], ["'dist/'", "'runs/'"]),
+        (["more/my.zip"], ["'more/my.zip'"]),
+        (["example/model.py", "my_model/model.py"], ["'example/'", "'my_model/'"]),
+    ],
+)
+def test_somebodys_work_in_the_kit_is_named(
+    tmp_path: Path, files: list[str], named: list[str], zipped: bool
+) -> None:
+    bundle = Bundle()
+    for name in files:
+        bundle.files[f"downloads/kit/{name}"] = b"x = 1\n"
+    finding = only(validated(bundle, tmp_path, zipped=zipped), "kit-leftovers")
+    assert finding.level == "warning" and finding.file == "downloads/kit"
+    assert finding.problem.endswith(f"somebody's work: {', '.join(named)}")
+
+
+def test_an_editors_backup_in_a_kit_that_was_zipped_by_hand(tmp_path: Path) -> None:
+    bundle = Bundle()
+    bundle.files["downloads/kit/notes.md.bak"] = b"x\n"
+    assert "notes.md.bak" in only(validated(bundle, tmp_path, zipped=True), "kit-leftovers").problem
+    # `mimicry pack` leaves it out.
+    assert validated(bundle, tmp_path, zipped=False).findings == ()
+
+
+def test_a_kit_with_one_example_is_nobodys_work(tmp_path: Path) -> None:
+    bundle = Bundle()
+    bundle.files["downloads/kit/example/model.py"] = b"x = 1\n"
+    assert validated(bundle, tmp_path, zipped=True).findings == ()

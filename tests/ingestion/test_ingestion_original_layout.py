@@ -235,4 +235,4 @@ def test_in_the_torch_image_without_a_network(
     (plain,) = json.loads((app / "output" / "plain.json").read_text()).values()
     assert run.scores == plain
     assert differ(plain)
-    assert ("using what the container has" in run.stdout) == (style == "dino-pins")
+    assert ("using what can be had" in run.stdout) == (style == "dino-pins")

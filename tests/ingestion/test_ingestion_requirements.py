@@ -13,6 +13,9 @@ from ingestion_helpers import GOOD_MODEL, PROGRAM, Run
 from packaging.specifiers import SpecifierSet
 
 from mimicry.errors import BundleError, SubmissionError
+from mimicry.hybrids.outcome import read_outcome
+from mimicry.ingestion import overlay, pins
+from mimicry.ingestion.pins import pins_that_may_give_way
 from mimicry.ingestion.requirements import check_requirements, read_allowed, read_requirements
 
 Ingest = Callable[..., Run]
@@ -165,12 +168,13 @@ def test_a_broken_list_is_the_organisers_error(tmp_path: Path, line: str) -> Non
         read_allowed(path)
 
 
-def make_wheel(folder: Path, name: str, version: str, source: str) -> None:
-    """Write a wheel with one module of the same name."""
+def make_wheel(folder: Path, name: str, version: str, source: str, needs: str = "") -> None:
+    """Write a wheel with one module of the same name, and with one dependency if need be."""
     information = f"{name}-{version}.dist-info"
     files = {
         f"{name}.py": source,
-        f"{information}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n",
+        f"{information}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
+        + (f"Requires-Dist: {needs}\n" if needs else ""),
         f"{information}/WHEEL": (
             "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
         ),
@@ -247,3 +251,148 @@ def test_a_forbidden_package_ends_the_run_before_the_model_starts(ingest: Ingest
     run = ingest(GOOD_MODEL + "\nprint('started')", {"requirements.txt": "requests\n"})
     assert run.outcome["error_code"] == "requirements"
     assert "started" not in run.log
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("numpy==1.26.4", {"numpy<3,==1.26.4,>=1.24": "numpy 2.4.6 for numpy==1.26.4"}),
+        (
+            "numpy==1.26.4\nnumpy==1.26.4\nNumPy == 1.26.4",
+            {"numpy<3,==1.26.4,>=1.24": "numpy 2.4", "NumPy<3,==1.26.4,>=1.24": "numpy 2.4"},
+        ),
+        ("numpy==1.26.4; python_version > '3'", {"numpy<3,==1.26.4,>=1.24": "numpy 2.4.6 for"}),
+        ("numpy==1.26.4\nnumpy==9; python_version < '3'", {"numpy<3,==1.26.4,>=1.24": "numpy"}),
+        ("scikit-learn==1.4.2", {"scikit-learn==1.4.2": "scikit-learn 1.9.1 for"}),
+        # Versions that no line of the participant pins, or that more than a pin demands.
+        ("numpy<2", {}),
+        ("numpy==1.26.4,<2", {}),
+        ("numpy==1.26.*", {}),
+        ("numpy===1.26.4", {}),
+        ("numpy==1.26.4\nnumpy>=2.1", {}),
+        ("numpy==1.26.4\nnumpy==1.26.3", {}),
+        ("numpy==1.26.4\nnumpy", {}),
+        ("numpy[all]==1.26.4", {}),
+        ("timm==1.0.9", {}),
+        # The container's own version is not among the allowed ones, or serves already.
+        ("old==2", {}),
+        ("pinned", {}),
+        ("numpy==2.4.6", {}),
+        ("numpy==9; python_version < '3'", {}),
+    ],
+)
+def test_only_a_plain_exact_version_may_give_way(text: str, expected: dict[str, str]) -> None:
+    allowed = ALLOWED | {"old": SpecifierSet(">=2"), "pinned": SpecifierSet("==2")}
+    installed = INSTALLED | {"old": "1", "pinned": "1"}
+    missing = check_requirements(text, allowed, installed.get)
+    pins = pins_that_may_give_way(text, allowed, installed.get)
+    assert set(pins) <= set(missing)
+    assert list(pins) == list(expected)
+    for line, told in expected.items():
+        assert pins[line].told().startswith(told)
+
+
+def test_an_exact_version_that_can_be_had_is_installed_beside_one_that_cannot(
+    ingest: Ingest, program: Path
+) -> None:
+    (program / "allowed_packages.txt").write_text("tqdm\nnumpy\npillow\nmimicry-probe\n")
+    make_wheel(program / "wheels", "tqdm", "0.1", "VERSION = '0.1'\n")
+    make_wheel(program / "wheels", "mimicry_probe", "2", "VERSION = '2'\n")
+    model = USES_PROBE + "\nimport tqdm\nassert tqdm.VERSION == '0.1'\n"
+    text = "numpy==1.26.4\ntqdm==0.1\npillow==9.5.0\nmimicry-probe==2\n"
+    run = ingest(model, {"requirements.txt": text}, program=program)
+    assert run.code == 0, run.sentence
+    numpy, pillow = run.outcome["replaced"]
+    assert numpy.startswith("numpy 2.") and numpy.endswith(" for numpy==1.26.4")
+    assert pillow.endswith(" for pillow==9.5.0")
+    assert f"using what can be had: {numpy}; {pillow}\n" in run.stdout
+
+
+def test_exact_versions_that_contradict_each_other_give_way_together(
+    ingest: Ingest, program: Path
+) -> None:
+    (program / "allowed_packages.txt").write_text("tqdm\nnumpy\n")
+    for name, needs in (("tqdm", "numpy==0.2"), ("numpy", "tqdm==0.2")):
+        make_wheel(program / "wheels", name, "0.1", "raise ImportError", needs)
+        make_wheel(program / "wheels", name, "0.2", "raise ImportError")
+    files = {"requirements.txt": "tqdm==0.1\nnumpy==0.1\n"}
+    run = ingest(GOOD_MODEL, files, program=program)
+    assert run.code == 0, run.sentence
+    assert len(run.outcome["replaced"]) == 2
+
+
+def test_what_another_package_pulled_in_is_told_as_it_is(ingest: Ingest, program: Path) -> None:
+    (program / "allowed_packages.txt").write_text("tqdm\nmimicry-probe\n")
+    make_wheel(program / "wheels", "tqdm", "0.2", "VERSION = '0.2'\n")
+    make_wheel(program / "wheels", "mimicry_probe", "2", "VERSION = '2'\n", "tqdm<1")
+    text = "tqdm==0.1\nmimicry-probe\n"
+    run = ingest(USES_PROBE, {"requirements.txt": text}, program=program)
+    assert run.code == 0, run.sentence
+    assert run.outcome["replaced"] == ["tqdm 0.2 for tqdm==0.1"]
+
+
+@pytest.mark.parametrize("code", ["model-import", "load-failed", "predict-failed"])
+def test_an_error_that_may_come_from_another_version_names_it(
+    ingest: Ingest, program: Path, code: str
+) -> None:
+    (program / "allowed_packages.txt").write_text("tqdm\n")
+    (program / "wheels").mkdir()
+    broken = {
+        "model-import": "from tqdm import no_such_name\n" + GOOD_MODEL,
+        "load-failed": GOOD_MODEL.replace("pass", "raise ValueError('old')"),
+        "predict-failed": GOOD_MODEL.replace("return", "raise ValueError('other')\n        return"),
+    }[code]
+    run = ingest(broken, {"requirements.txt": "tqdm==0.1\n"}, program=program)
+    assert run.outcome["error_code"] == code
+    assert ("for tqdm==0.1" in run.outcome["error"]) == (code != "predict-failed")
+    assert len(run.outcome["replaced"]) == 1
+    with pytest.raises(SubmissionError) as caught:
+        read_outcome(run.output)
+    assert caught.value.sentence == run.outcome["error"]
+
+
+def test_scoring_takes_a_record_with_replaced_versions(ingest: Ingest, program: Path) -> None:
+    (program / "allowed_packages.txt").write_text("tqdm\n")
+    (program / "wheels").mkdir()
+    run = ingest(GOOD_MODEL, {"requirements.txt": "tqdm==0.1\n"}, program=program)
+    assert run.outcome["replaced"]
+    assert read_outcome(run.output).predictions
+
+
+def test_the_first_attempt_leaves_time_where_versions_may_give_way(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[float] = []
+
+    def refuse(missing: object, file: object, scratch: object, wheels: object, timeout: float):
+        given.append(timeout)
+        raise SubmissionError("requirements-install", "no")
+
+    monkeypatch.setattr("mimicry.ingestion.overlay.install", refuse)
+    monkeypatch.setattr("mimicry.ingestion.overlay.installable", lambda *arguments: [])
+    allowed = {"tqdm": SpecifierSet(""), "mimicry-probe": SpecifierSet("")}
+
+    def install(text: str) -> None:
+        with pytest.raises(SubmissionError):
+            pins.install(text, allowed, tmp_path, tmp_path, None, lambda: 100.0)
+
+    install("mimicry-probe==2\n")
+    assert given == [100]
+    given.clear()
+    install("mimicry-probe==2\ntqdm==0.1\n")
+    assert given == [50, 100]
+
+
+def test_trials_end_with_half_of_the_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = [100.0]
+    given: list[float] = []
+
+    def run(command: list[str], timeout: float, what: str) -> None:
+        if what != "venv":
+            given.append(timeout)
+            clock[0] -= timeout
+
+    monkeypatch.setattr("mimicry.ingestion.overlay._run", run)
+    names = ["a==1", "b==1", "c==1", "d==1"]
+    found = overlay.installable(names, tmp_path / "allowed", tmp_path, None, lambda: clock[0])
+    assert found == names[:2] and given == [30, 20] and clock == [50]

@@ -15,7 +15,6 @@ from pathlib import Path
 import pytest
 
 from mimicry.demo.build import build_demo
-from mimicry.errors import run_program
 from mimicry.files import sha256_file
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -59,7 +58,7 @@ def run(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> R
         monkeypatch.chdir(folder)
         capfd.readouterr()
         try:
-            left = run_program(lambda: train.cli(args=[str(one) for one in arguments]))
+            left = train.main([str(one) for one in arguments])
         except SystemExit as leaving:
             left = leaving.code
         printed = capfd.readouterr()
@@ -109,6 +108,9 @@ def test_a_table_becomes_a_packed_submission_that_scores_as_in_training(run, dem
         names = archive.namelist()
     assert {"model.py", "head.py", "classifier.npz", "backbone/model.safetensors"} <= set(names)
     assert not any(name.startswith(".") for name in names)
+    # Running its code is no change to it, so the same command may replace it.
+    placing = importlib.import_module("placing")
+    placing.check_output(tmp_path / "my_submission", ROOT / "baselines" / "none")
 
     # What the submission itself predicts gives the figures that training printed.
     done = subprocess.run(
@@ -198,6 +200,18 @@ def test_a_folder_can_be_the_backbone(run, demo, work, tmp_path):
     assert (tmp_path / "mine" / "backbone" / "open_clip_model.safetensors").is_file()
 
 
+def test_weights_that_are_elsewhere_go_by_their_name_there(run, demo, work, tmp_path):
+    source = ROOT / "baselines" / "BioCLIP_code_submission" / "backbone"
+    options = ("demo", "--data", demo, "--work", work, "--baseline", "BioCLIP", "--no-validation")
+    options += ("--weights", source, "--size", 112, "--leave-weights-out", "--output", "mine")
+    printed = run(*options, "--name", "bioclip", folder=tmp_path)
+    assert "/opt/weights/bioclip" in printed and "not run, since its weights" in printed
+    assert json.loads((tmp_path / "mine" / "settings.json").read_text())["name"] == "bioclip"
+    with zipfile.ZipFile(tmp_path / "dist" / "mine.zip") as archive:
+        assert not [name for name in archive.namelist() if name.startswith("backbone/")]
+    assert "--name" in run(*options, "--name", "../up", folder=tmp_path, code=2)
+
+
 def test_without_a_network_the_hubs_backbone_is_told_to_be_missing(demo, work, tmp_path):
     printed = run_apart(
         *("demo", "--data", demo, "--work", work, "--baseline", "BioCLIP", "--hub"),
@@ -266,6 +280,7 @@ def test_what_cannot_be_downloaded_is_told_with_how_to_go_on(run, photographs, w
             "not both",
         ),
         (["original", "--baseline", "BioCLIP", "--output", "mine"], "--table"),
+        (["demo", "--baseline", "BioCLIP", "--output", "mine", "--seed", "-1"], "--seed"),
     ],
 )
 def test_wrong_usage_is_told_at_once(run, tmp_path, arguments, phrase):
@@ -289,3 +304,61 @@ def test_the_work_of_others_is_refused_before_any_work(run, tmp_path):
         code=3,
     )
     assert printed.splitlines()[-1].endswith("[output-in-the-way]")
+
+
+@pytest.mark.parametrize("place", ["demo_data", "reference_data", "work"])
+def test_inputs_are_never_replaced(run, tmp_path, place):
+    (tmp_path / place).mkdir()
+    (tmp_path / place / "model.py").touch()
+    printed = run(
+        *("demo", "--data", ".", "--work", "work", "--baseline", "DINO_SGD", "--force"),
+        *("--output", place),
+        folder=tmp_path,
+        code=3,
+    )
+    assert printed.splitlines()[-1].endswith("[output-in-the-way]")
+    assert (tmp_path / place / "model.py").is_file()
+
+
+@pytest.mark.parametrize("kind", ["data", "worker_data"])
+def test_folders_above_inputs_are_never_replaced(run, tmp_path, kind):
+    (tmp_path / "mine" / "inner").mkdir(parents=True)
+    (tmp_path / "mine" / "model.py").touch()
+    option = "--" + kind.replace("_", "-")
+    printed = run(
+        *("demo", option, "mine/inner", "--work", "work", "--baseline", "DINO_SGD", "--force"),
+        *("--output", "mine"),
+        folder=tmp_path,
+        code=3,
+    )
+    assert "holds it" in printed.splitlines()[-1]
+
+
+def test_odd_code_and_unusable_work_are_told_before_the_data(run, tmp_path):
+    shutil.copytree(ROOT / "baselines" / "DINO_SGD_code_submission", tmp_path / "code")
+    (tmp_path / "code" / "odd").symlink_to("nowhere")
+    (tmp_path / "data").mkdir()
+    options = ("demo", "--data", "data", "--baseline", "DINO_SGD", "--output", "mine")
+    printed = run(*options, "--code", "code", "--work", "work", folder=tmp_path, code=3)
+    assert printed.splitlines()[-1].endswith("[code-link]")
+    (tmp_path / "file").touch()
+    printed = run(*options, "--work", "file/work", folder=tmp_path, code=4)
+    assert printed.splitlines()[-1].endswith("[work-unwritable]")
+
+
+def test_an_interrupt_has_its_own_exit_code(run, tmp_path, monkeypatch):
+    train = importlib.import_module("train")
+
+    def interrupted(*arguments: object, **options: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(train, "train", interrupted)
+    (tmp_path / "data" / "demo_data").mkdir(parents=True)
+    (tmp_path / "data" / "demo_data" / "butterfly_train.csv").touch()
+    printed = run(
+        *("demo", "--data", "data", "--work", "work", "--baseline", "DINO_SGD"),
+        *("--output", "mine"),
+        folder=tmp_path,
+        code=130,
+    )
+    assert printed.splitlines()[-1] == "Interrupted. The same command goes on."

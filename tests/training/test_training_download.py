@@ -2,10 +2,14 @@
 
 import hashlib
 import importlib
+import os
+import subprocess
+import sys
 import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -45,7 +49,26 @@ class Archive(BaseHTTPRequestHandler):
             time.sleep(0.05)
         if step == "other":
             body = b"another file"
+        if step in ("loop", "nowhere", "file"):
+            self.send_response(302)
+            to = {"loop": self.path, "nowhere": "http://[::1/x", "file": "file:///etc/passwd"}
+            self.send_header("Location", to[str(step)])
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+            return
+        if step in ("endless", "drip"):
+            self.send_response(200)
+            self.end_headers()
+            piece = b"z" * 100_000 if step == "endless" else b"z"
+            # The end comes when the other side hangs up.
+            with suppress(OSError):
+                for _ in range(500):
+                    self.wfile.write(piece)
+                    time.sleep(0 if step == "endless" else 0.02)
+            return
         self.send_response(step if isinstance(step, int) else 200)
+        if step == "zipped":
+            self.send_header("Content-Encoding", "gzip")
         if step == 429:
             self.send_header("Retry-After", "1")
         self.send_header("Content-Length", str(len(body)))
@@ -147,13 +170,12 @@ def test_a_folder_without_others_is_kept_as_it_is(download, archive, tmp_path):
 
 
 def test_what_an_interruption_left_is_no_image_and_goes_away(download, archive, tmp_path):
-    (tmp_path / ".incoming").mkdir()
+    (tmp_path / ".incoming" / "tmpabcdefgh").mkdir(parents=True)
     (tmp_path / ".incoming" / "tmp12345678").write_bytes(b"half an ima")
-    (tmp_path / ".incoming" / "a.jpg").write_bytes(BODIES["a.jpg"])
+    (tmp_path / ".incoming" / "tmpabcdefgh" / "a.jpg").write_bytes(b"half an ima")
     done, _ = fetch(download, rows(download, archive.address), tmp_path)
     assert done == (0, 4, ())
-    # A whole file that had not got its place yet is not asked for again.
-    assert "a.jpg" not in archive.asked
+    assert not (tmp_path / ".incoming").exists()
     assert set(files(tmp_path)) == {"hybrid/a.jpg", "non-hybrid/b.jpg", "hybrid/c.jpg"} | {
         "non-hybrid/d.jpg"
     }
@@ -216,3 +238,90 @@ def test_a_row_without_an_address_is_refused(download, archive, tmp_path):
             fetch(download, [*table, table[0]._replace(**{field: None})], tmp_path)
         assert caught.value.code == "table-no-address"
     assert not files(tmp_path)
+
+
+def test_two_downloads_into_one_folder_leave_each_other_alone(download, archive, tmp_path):
+    """The first to end must not take along what the other is about to write."""
+    archive.plan.update({name: ["slow"] for name in BODIES})
+    command = [sys.executable, "-c", TWO, str(tmp_path), archive.address]
+    folder = ROOT / "examples" / "training"
+    environment = os.environ | {"PYTHONPATH": str(folder)}
+    other = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
+    assert other.stdout.readline() == "begun\n"
+    stranger = next((tmp_path / ".incoming").iterdir())
+    done, _ = fetch(download, rows(download, archive.address, "abcd"), tmp_path)
+    assert done.fetched == 4 and stranger.is_dir()
+    said, _ = other.communicate(timeout=60)
+    assert said == "4 0\n"
+    assert set(map(len, files(tmp_path).values())) == {len(BODIES["a.jpg"])}
+    assert len(files(tmp_path)) == 8 and not (tmp_path / ".incoming").exists()
+
+
+TWO = """
+import hashlib, sys, time
+from pathlib import Path
+import download
+private = download._private_folder
+def begun(incoming):
+    made = private(incoming)
+    print("begun", flush=True)
+    time.sleep(1)
+    return made
+download._private_folder = begun
+rows = [
+    download.Row(f"{n}.jpg", n in "eg", 3, "", f"{sys.argv[2]}/{n}.jpg",
+                 hashlib.md5(f"image {n}".encode() * 500).hexdigest())
+    for n in "efgh"
+]
+done = download.download_images(rows, Path(sys.argv[1]), quiet=True)
+print(done.fetched, len(done.failures))
+"""
+
+
+@pytest.mark.parametrize(
+    ("step", "reason"),
+    [
+        ("endless", "larger than 1 MB"),
+        ("drip", "longer than 1 s"),
+        ("loop", "redirects without end"),
+        ("nowhere", "is none of the web"),
+        ("file", "is none of the web"),
+    ],
+)
+def test_no_server_holds_it_up_or_fills_the_disk(
+    download, archive, tmp_path, monkeypatch, step, reason
+):
+    monkeypatch.setattr(download, "LARGEST_IMAGE", 1_000_000)
+    monkeypatch.setattr(download, "LONGEST_IMAGE", 1.0)
+    archive.plan["a.jpg"] = [step]
+    began = time.monotonic()
+    done, _ = fetch(download, rows(download, archive.address, "ab"), tmp_path)
+    (failure,) = done.failures
+    assert reason in failure.reason and time.monotonic() - began < 5
+    assert set(files(tmp_path)) == {"non-hybrid/b.jpg"}
+
+
+def test_the_bytes_count_not_what_the_server_calls_them(download, archive, tmp_path):
+    archive.plan["a.jpg"] = ["zipped"]
+    done, _ = fetch(download, rows(download, archive.address, "a"), tmp_path)
+    assert done == (0, 1, ())
+
+
+def test_others_may_read_the_images(download, archive, tmp_path):
+    before = os.umask(0o022)
+    try:
+        fetch(download, rows(download, archive.address, "a"), tmp_path)
+    finally:
+        os.umask(before)
+    assert (tmp_path / "hybrid" / "a.jpg").stat().st_mode & 0o777 == 0o644
+
+
+def test_a_folder_that_cannot_be_written_is_read_all_the_same(download, archive, tmp_path):
+    table = rows(download, archive.address, "ab")
+    fetch(download, table, tmp_path)
+    # In the way of any folder, for whoever runs this.
+    (tmp_path / ".incoming").write_text("")
+    assert fetch(download, table, tmp_path)[0] == (2, 0, ())
+    (tmp_path / "hybrid" / "a.jpg").unlink()
+    done, _ = fetch(download, table, tmp_path)
+    assert done.kept == 1 and "cannot be written" in done.failures[0].reason

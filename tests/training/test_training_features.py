@@ -80,7 +80,7 @@ def test_features_are_what_the_submission_computes(scripts, images, tmp_path, na
 
 def test_a_second_run_computes_nothing(scripts, images, tmp_path, monkeypatch):
     extract, work = scripts.features.extract_features, tmp_path / "work"
-    backbone = scripts.backbones.own_backbone(baseline("DINO_SGD"))
+    backbone = scripts.backbones.own_backbone(baseline("BioCLIP"))
     first = extract(backbone, images, "train", work, settings=QUICK)
     assert not first.reused
 
@@ -166,6 +166,20 @@ def test_a_baselines_own_backbone_is_the_one_it_vouches_for(scripts, tmp_path, n
     with pytest.raises(SubmissionError) as caught:
         scripts.backbones.own_backbone(copy)
     assert caught.value.code == "baseline-incomplete"
+    shutil.copy(baseline(name) / "backbone" / file.name, file)
+    scripts.backbones.own_backbone(copy)
+    next((copy / "backbone").glob("*config.json")).unlink()
+    with pytest.raises(SubmissionError, match=r"config\.json") as caught:
+        scripts.backbones.own_backbone(copy)
+    assert caught.value.code == "baseline-incomplete"
+
+
+def test_a_work_folder_that_cannot_be_written_is_told(scripts, images, tmp_path):
+    (tmp_path / "work").touch()
+    backbone = scripts.backbones.own_backbone(baseline("DINO_SGD"))
+    with pytest.raises(BundleError, match="--work") as caught:
+        scripts.features.extract_features(backbone, images, "train", tmp_path / "work")
+    assert caught.value.code == "work-unwritable"
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -175,7 +189,7 @@ def test_any_folder_of_the_family_can_be_the_backbone(scripts, tmp_path, name):
     shutil.copytree(own.weights, folder)
     config = next(folder.glob("*config.json"))
     document = json.loads(config.read_text())
-    key = "preprocess_cfg" if name == "BioCLIP" else "pretrained_cfg"
+    key = "pretrained_cfg" if name == "DINO_SGD" else "preprocess_cfg"
     document[key] = document.get(key, {}) | {"mean": [0.1, 0.2, 0.3], "interpolation": "bilinear"}
     config.write_text(json.dumps(document))
     found = scripts.backbones.backbone_in(baseline(name), folder, name="mine", size=56)

@@ -18,6 +18,8 @@ from mimicry.codabench.realign_data import (
     team_of_folder,
 )
 from mimicry.codabench.run_files import check_data_exists
+from mimicry.codabench.validation.context import Budget
+from mimicry.codabench.validation.published import HiddenImages
 from mimicry.codabench.validation.source import FolderSource, Source, SourceError, ZipSource
 from mimicry.errors import BundleError
 from mimicry.files import is_clutter
@@ -37,7 +39,8 @@ def check_data(competition: Competition) -> tuple[str, ...]:
     BundleError
         `data-missing`, listing all that are not there, `data-zip` for a folder, which the
         platform would take, or the first fault that `check_task_data` finds, and of
-        Re-Align's data `mimicry.codabench.realign_data.check_phases`.
+        Re-Align's data `mimicry.codabench.realign_data.check_phases`; `leak-input` for images
+        of the input data in what participants download.
     """
     tasks = [task for phase in competition.phases for task in phase.tasks]
     for path in [path for task in tasks for path in (task.input_data, task.reference_data)]:
@@ -49,6 +52,7 @@ def check_data(competition: Competition) -> tuple[str, ...]:
             )
     check_data_exists(tasks, competition.bundle)
     warnings = tuple(warning for task in tasks for warning in check_task_data(task))
+    _check_published(competition)
     return warnings + _check_realign(competition)
 
 
@@ -144,6 +148,29 @@ def _check_realign(competition: Competition) -> tuple[str, ...]:
             f"{phases[fault.at].shown}: {fault.problem}; {fault.mend}.",
         )
     return tuple(f"{text}." for text in unread)
+
+
+def _check_published(competition: Competition) -> None:
+    """Refuse images of the input data in public data, starting kits and solutions."""
+    tasks = [task for phase in competition.phases for task in phase.tasks]
+    inputs = dict.fromkeys(task.input_data for task in tasks if task.input_data is not None)
+    downloads = [path for p in competition.phases for path in (p.public_data, p.starting_kit)]
+    solutions = competition.document.get("solutions") or []
+    downloads += [competition.bundle / s["path"] for s in solutions if "path" in s]
+    with ExitStack() as stack:
+        hidden = {_shown(path): _source(path, stack) for path in inputs}
+        images = HiddenImages(hidden, Budget().take)
+        for path in dict.fromkeys(downloads):
+            public = _public_source(path, stack)
+            found = {} if public is None else images.find_in(public)
+            if path is not None and found:
+                count = "an image" if len(found) == 1 else f"{len(found):,} images"
+                raise BundleError(
+                    "leak-input",
+                    f"{_shown(path)} holds {count} of the input data "
+                    f"({_first(found)}; the first is {next(iter(found.values()))}), and "
+                    "everybody can download it: take that out.",
+                )
 
 
 def _public_source(path: Path | None, stack: ExitStack) -> Source | None:

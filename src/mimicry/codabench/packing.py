@@ -22,7 +22,7 @@ from mimicry.codabench.reading.phases import DEFAULT_QUEUE_CAP
 from mimicry.codabench.realign_data import team_of_public
 from mimicry.codabench.scratch import scratch_folder
 from mimicry.codabench.submission_files import submission_members
-from mimicry.codabench.zips import Content, folder_members, write_zip
+from mimicry.codabench.zips import Content, folder_members, is_leftover, write_zip
 from mimicry.errors import BundleError, SubmissionError
 from mimicry.files import sha256_file
 
@@ -60,7 +60,8 @@ def pack_competition(competition: Competition, dist: Path) -> PackedZip:
     changed to one copy per phase (``development/ingestion_program``), since each copy
     holds its own ``phase.json``; the zip holds what that file names and nothing else.
     It is stored without compression (images are compressed already), so that the same
-    content gives the same bytes everywhere.
+    content gives the same bytes everywhere. Of a download's folder the backups and swap
+    files of editors are left out.
 
     Raises
     ------
@@ -142,7 +143,10 @@ def _download_members(competition: Competition, path: Path) -> dict[str, Content
         return {name: path}
     if not path.exists():
         raise BundleError("file-missing", _missing_download(competition, name))
-    files, refused = folder_members(path)
+    listed, problems = folder_members(path)
+    # Everybody can download these; what an editor keeps may be an earlier, unfit state.
+    files = {file: source for file, source in listed.items() if not is_leftover(file)}
+    refused = [problem for problem in problems if not is_leftover(problem.name)]
     if refused or not files:
         problem = (
             f"{name}/{refused[0].name} cannot be packed: {refused[0].reason}"

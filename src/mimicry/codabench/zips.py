@@ -20,6 +20,7 @@ Content = bytes | Path
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 _MODE = stat.S_IFREG | 0o644
 _UNIX = 3
+_LEFTOVERS = ("~", ".bak", ".swp", ".swo")
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
@@ -35,6 +36,11 @@ def is_left_out(name: str) -> bool:
     """Tell whether a path is never packed: clutter, dot files and compiled Python."""
     parts = PurePosixPath(name).parts
     return is_clutter(name) or "__pycache__" in parts or name.endswith((".pyc", ".pyo"))
+
+
+def is_leftover(name: str) -> bool:
+    """Tell whether a path is what an editor leaves behind: a backup or a swap file."""
+    return any(part.endswith(_LEFTOVERS) for part in PurePosixPath(name).parts)
 
 
 def folder_members(folder: Path) -> tuple[dict[str, Path], list[Refused]]:

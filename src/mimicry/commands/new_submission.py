@@ -1,12 +1,28 @@
 """``mimicry new-submission``: a minimal submission to begin with."""
 
+import os
 import shlex
 from pathlib import Path
+from typing import Any
 
 import click
 
-from mimicry.commands.options import ANY_PATH, find_if_any
+from mimicry.commands.options import find_if_any
 from mimicry.errors import BundleError
+
+
+class _Named(click.Path):
+    """A path with a name: an empty one, as of an unset variable, would be this folder."""
+
+    def convert(
+        self,
+        value: str | os.PathLike[str],
+        param: click.Parameter | None,
+        ctx: click.Context | None,
+    ) -> Any:
+        if not os.fspath(value).strip():
+            self.fail("it is empty; name the folder to write, or . for this one.", param, ctx)
+        return super().convert(value, param, ctx)
 
 
 @click.command(
@@ -16,7 +32,7 @@ Examples:
   mimicry new-submission my_model
   mimicry new-submission ~/butterflies/second_try""",
 )
-@click.argument("folder", type=ANY_PATH, metavar="DIR")
+@click.argument("folder", type=_Named(path_type=Path), metavar="DIR")
 def new_submission(folder: Path) -> None:
     """Write a minimal submission that runs into DIR, a new folder or an empty one.
 

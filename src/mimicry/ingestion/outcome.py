@@ -24,7 +24,8 @@ class Outcome:
     `state` is ``running``, ``finished`` or ``failed``; a reader must take
     ``running`` (the supervisor itself was ended) and a missing file as failed.
     `seconds` counts from the program's start. `predictions_sha256` is set only
-    in state ``finished``.
+    in state ``finished``. `replaced` tells what served in the place of exact versions
+    in ``requirements.txt`` that could not be had (``torch 2.13.0 for torch==2.3.0``).
     """
 
     state: str
@@ -36,6 +37,7 @@ class Outcome:
     seconds: float = 0.0
     predictions_sha256: str | None = None
     versions: Mapping[str, str] = field(default_factory=dict)
+    replaced: tuple[str, ...] = ()
 
 
 def write_outcome(folder: Path, outcome: Outcome) -> None:

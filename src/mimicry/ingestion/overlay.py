@@ -8,8 +8,10 @@ import os
 import subprocess
 import sys
 import sysconfig
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
+from typing import NamedTuple
 
 from mimicry.errors import BundleError, SubmissionError, one_line
 
@@ -17,6 +19,9 @@ WHEELS_VARIABLE = "MIMICRY_WHEELS"
 WHEELS_FOLDER = "wheels"
 # Where an organiser's own worker can hold them; see the platform's documentation.
 WORKER_WHEELS = Path("/app/data/wheels")
+# What trials may take: each, and all of them of the time left.
+TRIAL_SECONDS = 30.0
+TRIALS_SHARE = 0.5
 
 
 def find_wheels(program: Path, environment: Mapping[str, str] = os.environ) -> Path | None:
@@ -69,8 +74,73 @@ def install(
     SubmissionError
         ``requirements-install``: pip could not, with its last word on the matter.
     """
+    environment = _environment(scratch, timeout)
+    _run(environment.pip([*missing], allowed_file, wheels), timeout, ", ".join(missing))
+    return [environment.library]
+
+
+def installable(
+    requirements: Sequence[str],
+    allowed_file: Path,
+    scratch: Path,
+    wheels: Path | None,
+    left: Callable[[], float],
+) -> list[str]:
+    """Return the requirements that pip could install, each for itself.
+
+    Nothing is installed and no request is repeated, so that it is quick.
+
+    Parameters
+    ----------
+    requirements : sequence of str
+        PEP 508 requirements.
+    allowed_file, scratch, wheels
+        As `install` takes them.
+    left : callable
+        Gives the seconds that are left; all trials together take half of them at most.
+
+    Returns
+    -------
+    list of str
+        In the order given.
+    """
+    until = left() * (1 - TRIALS_SHARE)
+    found: list[str] = []
+    try:
+        environment = _environment(scratch, max(0.0, left() - until))
+        for requirement in requirements:
+            timeout = min(TRIAL_SECONDS, left() - until)
+            if timeout <= 0:
+                break
+            quick = ["--dry-run", "--retries", "0", "--timeout", "5", requirement]
+            command = environment.pip(quick, allowed_file, wheels)
+            with suppress(SubmissionError):
+                _run(command, timeout, requirement)
+                found.append(requirement)
+    except SubmissionError:
+        # No environment in time, so nothing can be had.
+        return []
+    return found
+
+
+class _Environment(NamedTuple):
+    python: Path
+    library: str
+
+    def pip(self, what: list[str], allowed_file: Path, wheels: Path | None) -> list[str]:
+        """Return a command of pip that installs into this environment."""
+        source = ["--no-index", "--find-links", str(wheels)] if wheels is not None else []
+        return [
+            *(str(self.python), "-m", "pip", "install", "--quiet", "--no-input"),
+            *("--disable-pip-version-check", "--no-warn-script-location", "--no-cache-dir"),
+            # Building from source would run a package's code with the program's rights.
+            *("--only-binary", ":all:", "--constraint", str(allowed_file), *source, *what),
+        ]
+
+
+def _environment(scratch: Path, timeout: float) -> _Environment:
+    """Make an empty environment over the running one, in the place of any earlier one."""
     home = scratch / "environment"
-    # A second attempt finds the first one's environment in its place.
     command = [sys.executable, "-m", "venv", "--clear", "--without-pip", str(home)]
     _run(command, timeout, "venv")
     variables = {"base": str(home), "platbase": str(home)}
@@ -80,15 +150,7 @@ def install(
     # lie outside the environment that it works in.
     base = [path for path in sys.path if Path(path).name in {"site-packages", "dist-packages"}]
     (library / "container.pth").write_text("".join(f"{path}\n" for path in base), encoding="utf-8")
-    source = ["--no-index", "--find-links", str(wheels)] if wheels is not None else []
-    command = [
-        *(str(home / "bin" / "python"), "-m", "pip", "install", "--quiet", "--no-input"),
-        *("--disable-pip-version-check", "--no-warn-script-location", "--no-cache-dir"),
-        # Building from source would run a package's code with the program's rights.
-        *("--only-binary", ":all:", "--constraint", str(allowed_file), *source, *missing),
-    ]
-    _run(command, timeout, ", ".join(missing))
-    return [str(library)]
+    return _Environment(home / "bin" / "python", str(library))
 
 
 def _run(command: list[str], timeout: float, what: str) -> None:

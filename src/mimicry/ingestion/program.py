@@ -23,12 +23,11 @@ from mimicry.errors import (
     EXIT_USAGE,
     BundleError,
     MimicryError,
-    SubmissionError,
     one_line,
     run_program,
 )
 from mimicry.files import remove_tree, write_atomically
-from mimicry.ingestion import faults, overlay, requirements, supervisor
+from mimicry.ingestion import faults, overlay, pins, requirements, supervisor
 from mimicry.ingestion.images import list_images
 from mimicry.ingestion.outcome import (
     BUG_FILE,
@@ -168,6 +167,7 @@ def _run(folders: Folders, started: float) -> int:
     write_outcome(folders.output, Outcome("running", versions=_versions()))
     failure: MimicryError | None = None
     scores: dict[str, float] = {}
+    installed = pins.Installation([], ())
     log = ParticipantLog(folders.output / LOG_FILE)
     try:
         with _interruptible(), _private_folder() as scratch:
@@ -189,10 +189,10 @@ def _run(folders: Folders, started: float) -> int:
                     flush=True,
                 )
             state = supervisor.RunState(supervisor.shuffled(found), started, limit)
-            extra = _install(folders, model.folder, scratch, state)
-            scores = supervisor.run_model(model.folder, extra, state, scratch, log)
+            installed = _install(folders, model.folder, scratch, state)
+            scores = supervisor.run_model(model.folder, installed.folders, state, scratch, log)
     except MimicryError as error:
-        failure = error
+        failure = pins.with_replacements(error, installed.replaced)
     except BaseException:
         write_atomically(folders.output / BUG_FILE, traceback.format_exc())
         failure = MimicryError("bug", BUG_SENTENCE)
@@ -205,7 +205,16 @@ def _run(folders: Folders, started: float) -> int:
             kept.add(LOG_FILE)
         # Whatever a model has left here goes; then the result is written, last.
         empty_folder(folders.output, kept)
-    return _conclude(folders, images, state, scores, failure, time.monotonic() - started)
+    predicted = len(state.scores) if state is not None else 0
+    outcome = Outcome(
+        "finished",
+        images=images,
+        predicted=predicted,
+        seconds=round(time.monotonic() - started, 3),
+        versions=_versions(),
+        replaced=installed.replaced,
+    )
+    return _conclude(folders.output, outcome, scores, failure)
 
 
 def _replaced(output: Path, mine: os.stat_result) -> bool:
@@ -222,51 +231,26 @@ def _replaced(output: Path, mine: os.stat_result) -> bool:
     return True
 
 
-def _install(folders: Folders, model: Path, scratch: Path, state: supervisor.RunState) -> list[str]:
+def _install(
+    folders: Folders, model: Path, scratch: Path, state: supervisor.RunState
+) -> pins.Installation:
     allowed_file = folders.program / ALLOWED_FILE
     text = requirements.read_requirements(model)
     if not text.strip():
-        return []
+        return pins.Installation([], ())
     allowed = requirements.read_allowed(allowed_file)
-    missing = requirements.check_requirements(text, allowed)
-    if not missing:
-        return []
     wheels = overlay.find_wheels(folders.program)
-    source = f"from {wheels.name}/" if wheels is not None else "from the package index"
-    print(f"installing {source}: {', '.join(missing)}", flush=True)
-    try:
-        return overlay.install(missing, allowed_file, scratch, wheels, state.left)
-    except SubmissionError as failure:
-        lacking, instead = requirements.without_pins(missing)
-        if not instead or state.left <= 0:
-            raise
-        print(failure, flush=True)
-        print(f"using what the container has: {'; '.join(instead)}", flush=True)
-    if not lacking:
-        return []
-    return overlay.install(lacking, allowed_file, scratch, wheels, state.left)
+    return pins.install(text, allowed, allowed_file, scratch, wheels, lambda: state.left)
 
 
 def _conclude(
-    folders: Folders,
-    images: int,
-    state: supervisor.RunState | None,
-    scores: dict[str, float],
-    failure: MimicryError | None,
-    seconds: float,
+    output: Path, outcome: Outcome, scores: dict[str, float], failure: MimicryError | None
 ) -> int:
-    predicted = len(state.scores) if state is not None else 0
-    outcome = Outcome(
-        "finished",
-        images=images,
-        predicted=predicted,
-        seconds=round(seconds, 3),
-        versions=_versions(),
-    )
+    """Write the end of a run: its predictions and their record, or why there are none."""
     if failure is None:
-        digest = write_predictions(folders.output, scores)
-        write_outcome(folders.output, replace(outcome, predictions_sha256=digest))
-        print(f"finished: {predicted:,} predictions in {seconds:.1f} s", flush=True)
+        digest = write_predictions(output, scores)
+        write_outcome(output, replace(outcome, predictions_sha256=digest))
+        print(f"finished: {outcome.predicted:,} predictions in {outcome.seconds:.1f} s", flush=True)
         return EXIT_DONE
     failed = replace(
         outcome,
@@ -275,7 +259,7 @@ def _conclude(
         error_code=failure.code,
         error=failure.sentence,
     )
-    write_outcome(folders.output, failed)
+    write_outcome(output, failed)
     print(failure, file=sys.stderr, flush=True)
     return failure.exit_code
 

@@ -1,10 +1,10 @@
 """A submission's ``requirements.txt``: what it may ask for and what is missing.
 
-Nothing here installs anything; `mimicry.ingestion.overlay` does.
+Nothing here installs anything; `mimicry.ingestion.pins` does, with `mimicry.ingestion.overlay`.
 """
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from importlib import metadata
 from pathlib import Path
 
@@ -175,38 +175,26 @@ def check_requirements(
     return list(dict.fromkeys(missing))
 
 
-def without_pins(
-    missing: Sequence[str], installed: Installed = installed_version
-) -> tuple[list[str], list[str]]:
-    """Part what must be installed from exact versions of what the container has anyway.
+def requirements_here(text: str) -> list[Requirement]:
+    """Return the lines that count on this machine, of a file that `check_requirements` passed."""
+    found = [Requirement(line) for _, line in _logical_lines(text)]
+    return [requirement for requirement in found if _marker_holds(requirement)]
 
-    Submissions of earlier rounds could ask for nothing but exact versions, and wrote down
-    those of the machine at home. Such a line is a record; a range (``<5``) is a demand.
 
-    Parameters
-    ----------
-    missing : sequence of str
-        As `check_requirements` returns it.
-    installed : callable
-        Gives an installed version by PEP 503 name, or None.
+def bounded(requirement: Requirement, allowed: Allowed) -> str:
+    """Write a requirement without its marker, its versions bounded by the allowed ones."""
+    copy = Requirement(str(requirement))
+    copy.marker = None
+    copy.specifier &= allowed[canonicalize_name(copy.name)]
+    return str(copy)
 
-    Returns
-    -------
-    tuple of two lists of str
-        What is left of `missing`, and for each other line what serves in its place
-        (``torch 2.13.0 for torch==2.3.0``), both in the file's order.
-    """
-    kept, replaced = [], []
-    for line in missing:
-        requirement = Requirement(line)
-        version = installed(canonicalize_name(requirement.name))
-        pins = [part for part in requirement.specifier if part.operator == "=="]
-        if version is None or len(pins) != 1 or pins[0].version.endswith(".*"):
-            kept.append(line)
-        else:
-            name = requirement.name
-            replaced.append(f"{name} {version} for {name}=={pins[0].version}")
-    return kept, replaced
+
+def holds(specifier: SpecifierSet, version: str) -> bool:
+    """Tell whether a version is within bounds; one that is none never is."""
+    try:
+        return specifier.contains(version, prereleases=True)
+    except InvalidVersion:
+        return False
 
 
 class _LineFaultError(Exception):
@@ -257,7 +245,7 @@ def _check_line(line: str, allowed: Allowed, installed: Installed) -> list[str]:
             f"'{one_line(requirement.name, 80)}' is not on the list of allowed packages{advice}"
         )
     version = installed(name)
-    if version is not None and _holds(requirement.specifier, version):
+    if version is not None and holds(requirement.specifier, version):
         return _missing_extras(requirement, allowed, installed)
     if _cannot_both_hold(requirement.specifier, allowed[name]):
         here = f", the container has {version}" if version is not None else ""
@@ -265,9 +253,7 @@ def _check_line(line: str, allowed: Allowed, installed: Installed) -> list[str]:
             f"'{shown}' asks for a version that is not allowed "
             f"(allowed: {_shown(allowed[name])}{here})"
         )
-    requirement.marker = None
-    requirement.specifier &= allowed[name]
-    return [str(requirement)]
+    return [bounded(requirement, allowed)]
 
 
 def _missing_extras(requirement: Requirement, allowed: Allowed, installed: Installed) -> list[str]:
@@ -288,7 +274,7 @@ def _missing_extras(requirement: Requirement, allowed: Allowed, installed: Insta
             if not marker.evaluate({"extra": extra}):
                 continue
             version = installed(canonicalize_name(dependency.name))
-            if version is not None and _holds(dependency.specifier, version):
+            if version is not None and holds(dependency.specifier, version):
                 continue
             name = canonicalize_name(dependency.name)
             if name not in allowed:
@@ -307,13 +293,6 @@ def _marker_holds(requirement: Requirement) -> bool:
     except Exception as error:
         # packaging raises several kinds for comparisons that make no sense.
         raise _LineFaultError(f"the marker of '{requirement.name}' cannot be evaluated") from error
-
-
-def _holds(specifier: SpecifierSet, version: str) -> bool:
-    try:
-        return specifier.contains(version, prereleases=True)
-    except InvalidVersion:
-        return False
 
 
 def _shown(specifier: SpecifierSet) -> str:
@@ -340,4 +319,4 @@ def _cannot_both_hold(asked: SpecifierSet, allowed: SpecifierSet) -> bool:
         next_up = ".".join(map(str, [*release[:-1], release[-1] + 1]))
         lower = [*release[:-1], max(release[-1] - 1, 0), 9999]
         bounds |= {text, version.base_version, above, next_up, ".".join(map(str, lower))}
-    return not any(_holds(asked, bound) and _holds(allowed, bound) for bound in bounds)
+    return not any(holds(asked, bound) and holds(allowed, bound) for bound in bounds)

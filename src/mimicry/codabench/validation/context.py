@@ -55,6 +55,8 @@ class Context:
         What may still be compared row by row.
     search : Budget
         What may still be searched for hidden labels.
+    images : Budget
+        What may still be read to compare images.
     """
 
     tree: Tree
@@ -62,6 +64,7 @@ class Context:
     budget: Budget = field(default_factory=Budget)
     text: Budget = field(default_factory=lambda: Budget(TEXT_BUDGET))
     search: Budget = field(default_factory=lambda: Budget(SEARCH_BUDGET))
+    images: Budget = field(default_factory=Budget)
     _datasets: dict[str, Dataset | SourceError] = field(default_factory=dict)
 
     def path(self, document: Document, keys: Keys, value: object) -> str | None:

@@ -18,6 +18,7 @@ from mimicry.codabench.validation.container import (
 )
 from mimicry.codabench.validation.context import Context
 from mimicry.codabench.validation.data import check_data
+from mimicry.codabench.validation.downloads import check_downloads
 from mimicry.codabench.validation.finding import ERROR, WARNING, Finding, Notes
 from mimicry.codabench.validation.leaks import check_leaks
 from mimicry.codabench.validation.pages import check_pages
@@ -185,3 +186,4 @@ def _look_at_files(context: Context, document: Document) -> None:
     check_programs(context, document)
     check_traps(context, document)
     check_leaks(context, document)
+    check_downloads(context, document)
