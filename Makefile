@@ -9,7 +9,7 @@ DEV := $(VENV)/.dev
 WORKERS ?= auto
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench pack clean baseline backbones lock image image-torch notebooks
+.PHONY: help demo test lint bench pack clean baseline backbones lock image image-torch notebooks pictures
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -67,6 +67,11 @@ baseline: $(CORE) ## train the colour pattern baseline anew on the demo training
 backbones: $(DEV) ## train the small backbones of the baselines and their heads anew
 	OMP_NUM_THREADS=1 $(BIN)/python examples/training/small_backbones.py
 	$(BIN)/python tests/baselines/baselines_renew_scores.py
+
+pictures: $(DEV) ## draw the documents' pictures of boards and pages from the demo's runs (needs Chromium)
+	$(BIN)/mimicry board runs/demo --competition hybrid --svg docs/images/board.svg > /dev/null
+	$(BIN)/mimicry board runs/demo --competition blue --svg docs/images/board-blue.svg > /dev/null
+	$(BIN)/python docs/pictures.py
 
 UV_COMPILE = $(BIN)/uv pip compile --quiet --upgrade --python-version 3.11 --generate-hashes --no-emit-index-url --custom-compile-command "make lock"
 # The images are for Linux; what they hold must be what a submission may ask for.

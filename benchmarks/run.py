@@ -20,6 +20,10 @@ from typing import Any
 HERE = Path(__file__).resolve().parent
 BENCHMARKS = (
     "scoring",
+    "coverage",
+    "rank_coverage",
+    "page_cost",
+    "page_cost_realign",
     "ingestion",
     "backbones",
     "engines",

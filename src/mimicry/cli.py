@@ -25,6 +25,7 @@ from mimicry.commands.new_submission import new_submission
 from mimicry.commands.pack import pack, pack_submission
 from mimicry.commands.realign import realign
 from mimicry.commands.rehearse import rehearse
+from mimicry.commands.report import report
 from mimicry.commands.run import run
 from mimicry.commands.validate import validate
 from mimicry.errors import EXIT_DONE, EXIT_USAGE, BundleError, run_program
@@ -90,6 +91,7 @@ for _command in (
     check,
     run,
     board,
+    report,
     pack_submission,
     rehearse,
     pack,

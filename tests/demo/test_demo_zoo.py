@@ -72,6 +72,10 @@ def test_everything_is_there(made: Path) -> None:
     assert rules == {"competition": "blue", "rule": "mean_cka", "count": 2}
     with zipfile.ZipFile(made / "reference_data/red_final.zip") as archive:
         assert sum(name.startswith("models/") for name in archive.namelist()) == 2
+        assert "thumbnails.npy" not in archive.namelist()
+    # Drawn pictures may be shown to everybody.
+    with zipfile.ZipFile(made / "reference_data/red_development.zip") as archive:
+        assert "thumbnails.npy" in archive.namelist()
 
 
 def test_two_names_have_the_same_weights(made: Path) -> None:

@@ -11,8 +11,26 @@ from hypothesis import strategies as st
 
 from mimicry.errors import BundleError, MimicryError, SubmissionError
 from mimicry.hybrids.outcome import read_outcome
+from mimicry.reports.hybrid_facts import Costs
 
 DATA = b"filename,score\na.jpg,1.0\n"
+FULL_RECORD = {
+    "seconds": 61.5,
+    "load_seconds": 4.25,
+    "predict_seconds": 50,
+    "time_limit": 600.0,
+    "peak_memory_bytes": 1_500_000_000,
+    "batch_size": 32,
+    "versions": {
+        "mimicry": "0.6.0",
+        "python": "3.11; import os",
+        "numpy": "2.4.6",
+        "pillow": "13.0",
+        "secret": "1.0",
+    },
+    "replaced": ["torch 2.13.0 for torch==2.3.0"],
+}
+ANYTHING = st.one_of(st.none(), st.integers(), st.floats(), st.text(max_size=3))
 DIGEST = hashlib.sha256(DATA).hexdigest()
 
 
@@ -30,14 +48,59 @@ def fault(folder):
 
 
 def test_what_a_finished_ingestion_vouches_for(tmp_path):
+    write(tmp_path, **FULL_RECORD)
+    outcome = read_outcome(tmp_path)
+    assert (outcome.predictions, outcome.sha256) == (DATA, DIGEST)
+    assert outcome.costs == Costs(61.5, 4.25, 50, 600, 1_500_000_000, 32)
+    assert outcome.versions == (("Mimicry", "0.6.0"), ("NumPy", "2.4.6"), ("Pillow", "13.0"))
+    assert outcome.replaced == ("torch 2.13.0 for torch==2.3.0",)
+
+
+def test_a_record_of_an_older_ingestion_is_read(tmp_path):
     write(tmp_path)
-    assert read_outcome(tmp_path) == (DATA, 2.5)
+    assert read_outcome(tmp_path) == (DATA, DIGEST, Costs(seconds=2.5), (), ())
 
 
-@pytest.mark.parametrize("seconds", [None, True, "3", -1, float("nan"), 10**400])
-def test_unusable_seconds_do_not_matter(tmp_path, seconds):
-    write(tmp_path, seconds=seconds)
-    assert read_outcome(tmp_path) == (DATA, None)
+@pytest.mark.parametrize("field", ["seconds", "load_seconds", "predict_seconds", "time_limit"])
+@pytest.mark.parametrize("value", [None, True, "3", [], -1, float("nan"), 1e12, 10**400])
+def test_unusable_seconds_are_left_out(tmp_path, field, value):
+    write(tmp_path, **FULL_RECORD | {field: value})
+    costs = read_outcome(tmp_path).costs
+    assert getattr(costs, field) is None
+    assert sum(value is None for value in costs) == 1
+
+
+@pytest.mark.parametrize("field", ["peak_memory_bytes", "batch_size"])
+@pytest.mark.parametrize("value", [None, True, "3", {}, -1, 0, 2.5, float("inf"), 10**400])
+def test_unusable_counts_are_left_out(tmp_path, field, value):
+    write(tmp_path, **FULL_RECORD | {field: value})
+    costs = read_outcome(tmp_path).costs
+    assert getattr(costs, field.removesuffix("_bytes")) is None
+    assert sum(value is None for value in costs) == 1
+
+
+def test_a_time_limit_of_nothing_is_none(tmp_path):
+    write(tmp_path, time_limit=0)
+    assert read_outcome(tmp_path).costs.time_limit is None
+
+
+@pytest.mark.parametrize("versions", [None, [], "1", {"numpy": 2}, {"numpy": "not installed"}])
+def test_unusable_versions_are_left_out(tmp_path, versions):
+    write(tmp_path, versions=versions)
+    assert read_outcome(tmp_path).versions == ()
+
+
+@pytest.mark.parametrize("replaced", [None, 3, {"a": 1}, [1, None, ["a"]]])
+def test_unusable_replacements_are_left_out(tmp_path, replaced):
+    write(tmp_path, replaced=replaced)
+    assert read_outcome(tmp_path).replaced == ()
+
+
+def test_replacements_are_few_and_short(tmp_path):
+    write(tmp_path, replaced=["a\n\x1b[1m" + "x" * 5000] * 100)
+    replaced = read_outcome(tmp_path).replaced
+    assert len(replaced) == 20
+    assert all(len(text) <= 120 and text.isprintable() for text in replaced)
 
 
 @pytest.mark.parametrize(
@@ -109,7 +172,11 @@ def test_a_broken_record(tmp_path, data):
                 "error_code": st.one_of(st.none(), st.text(max_size=8), st.just("a-b")),
                 "error": st.one_of(st.none(), st.text(max_size=8)),
                 "predictions_sha256": st.sampled_from([DIGEST, "0" * 64, None, 7]),
-                "seconds": st.one_of(st.none(), st.integers(), st.floats(), st.text(max_size=3)),
+                "seconds": ANYTHING,
+                "peak_memory_bytes": ANYTHING,
+                "batch_size": ANYTHING,
+                "versions": st.one_of(ANYTHING, st.dictionaries(st.just("numpy"), ANYTHING)),
+                "replaced": st.one_of(ANYTHING, st.lists(ANYTHING, max_size=3)),
             }
         ).map(lambda record: json.dumps(record).encode()),
     )
@@ -124,7 +191,9 @@ def test_any_record_is_read_or_refused(tmp_path, data):
         record.get("state") == "finished" and record.get("predictions_sha256") == DIGEST
     )
     if vouched:
-        assert read_outcome(tmp_path).predictions == DATA
+        outcome = read_outcome(tmp_path)
+        assert outcome.predictions == DATA
+        assert all(value is None or 0 <= value < 2**51 for value in outcome.costs)
     else:
         assert fault(tmp_path).sentence
 

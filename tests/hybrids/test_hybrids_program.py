@@ -11,6 +11,7 @@ import pytest
 
 from mimicry.hybrids import grading, program
 from mimicry.hybrids.tasks import TASKS
+from mimicry.reports import hybrids as pages
 from mimicry.scoring import program as scoring_program
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -50,9 +51,11 @@ def test_a_good_run_writes_every_column_twice(stage, task):
     scores = json.loads((stage.output / "scores.json").read_text())
     assert list(scores) == list(TASKS[task].keys)
     assert all(type(value) is float and 0 <= value <= 1 for value in scores.values())
-    first, last = done.stdout.splitlines()
+    first, second, last = done.stdout.splitlines()
     assert first.startswith("mimicry ") and str(stage.res) in first
-    assert "scores.json" in last and f"{len(scores)} columns" in last
+    assert "scores.json" in second and f"{len(scores)} columns" in second
+    # No phase.json says that more may be shown.
+    assert last == "Wrote detailed_results.html (the board's columns)"
     assert not re.search(r"0\.\d{3}", done.stdout)
     for key, value in scores.items():
         assert key in done.page and f"{value:.4f}" in done.page
@@ -187,7 +190,18 @@ def test_a_packed_program_checks_what_it_was_packed_for(stage, tmp_path):
     done = stage.run("mimic", script=packed / "score_mimic.py")
     assert done.exit_code == 0
     assert "two-task" in done.page and "Final &lt;1&gt;" in done.page
-    for content in (json.dumps(settings | {"task": "A"}), "{", "[]", '{"task": "mimic"}'):
+    assert "not shown in this phase" in done.page
+    for shown, full in (("declared", False), ("full", True)):
+        (packed / "phase.json").write_text(json.dumps(settings | {"results_page": shown}))
+        done = stage.run("mimic", script=packed / "score_mimic.py")
+        assert (done.exit_code, done.stderr, done.files) == (0, "", RESULTS)
+        assert ("not shown in this phase" in done.page) is not full
+        assert ("95 % interval" in done.page) is full
+    for content in (
+        json.dumps(settings | {"task": "A"}),
+        json.dumps(settings | {"results_page": "all"}),
+        *("{", "[]", '{"task": "mimic"}'),
+    ):
         (packed / "phase.json").write_text(content)
         done = stage.run("mimic", script=packed / "score_mimic.py")
         assert (done.exit_code, done.files) == (4, {"detailed_results.html"})
@@ -246,7 +260,7 @@ def test_a_page_that_cannot_be_drawn_costs_no_scores(stage, monkeypatch):
     def broken(*_):
         raise ValueError("no page today")
 
-    monkeypatch.setattr(program, "results_page", broken)
+    monkeypatch.setattr(pages, "declared_content", broken)
     assert scored_in_process(stage) == 0
     assert {path.name for path in stage.output.iterdir()} == {
         "scores.json",

@@ -44,6 +44,47 @@ def test_predictions_equal_a_plain_loop_and_are_vouched_for(ingest: Ingest, imag
     ]
 
 
+# Half a second to load, 200 MB of its own memory.
+COSTLY_MODEL = """
+import time
+
+class Model:
+    batch_size = 4
+
+    def load(self):
+        time.sleep(0.5)
+        self.ballast = b"x" * 200_000_000
+
+    def predict(self, image):
+        raise NotImplementedError
+
+    def predict_batch(self, images):
+        return [0.5] * len(images)
+"""
+
+
+def test_the_record_tells_what_the_run_cost(ingest: Ingest) -> None:
+    outcome = ingest(COSTLY_MODEL, time_limit=50).outcome
+    assert outcome["time_limit"] == 50
+    assert outcome["batch_size"] == 4
+    assert 0.5 <= outcome["load_seconds"] < outcome["seconds"]
+    assert 0 <= outcome["predict_seconds"] <= outcome["seconds"] - outcome["load_seconds"]
+    assert 200e6 < outcome["peak_memory_bytes"] < 600e6
+
+
+def test_memory_of_the_supervisor_is_not_the_models(ingest: Ingest) -> None:
+    # A small model: the kernel's figure for ended children would hold what started it, too.
+    model = "class Model:\n    def load(self): pass\n    def predict(self, image): return 1.0\n"
+    assert ingest(model).outcome["peak_memory_bytes"] < 100e6
+
+
+def test_a_run_without_a_model_has_no_costs_but_its_time(ingest: Ingest) -> None:
+    outcome = ingest("raise ValueError('no')").outcome
+    assert outcome["state"] == "failed"
+    assert outcome["load_seconds"] is outcome["predict_seconds"] is outcome["batch_size"] is None
+    assert outcome["predicted"] == 0 and outcome["seconds"] > 0
+
+
 def test_first_line_states_version_limits_and_counts(ingest: Ingest) -> None:
     first = ingest(time_limit=50).stdout.splitlines()[0]
     for part in ("Mimicry 0.", "10 images", "time limit 50 s", "MIMICRY_TIME_LIMIT", "45 s"):

@@ -49,7 +49,7 @@ def test_a_good_run_writes_every_column_twice(stage: Stage, team: Team) -> None:
     for key, value in done.scores.items():
         assert key in done.page and f"{value:.4f}" in done.page
     counted = "3 models" if team == "blue" else "10 stimuli"
-    assert counted in done.page and counted in done.stdout.splitlines()[-1]
+    assert counted in done.page and counted in done.stdout
     assert not re.search(r"0\.\d{3}", done.stdout)
     # Nothing of single models or stimuli: their scores would tell of secret data.
     assert not re.search("resnet50|ILSVRC|npy", done.page + done.stdout)
@@ -216,13 +216,14 @@ def test_a_page_that_cannot_be_drawn_costs_no_scores(
 ) -> None:
     ready(stage, "blue")
 
-    def broken(*_: object) -> str:
+    def broken(*_: object) -> None:
         raise ValueError("no page today")
 
-    monkeypatch.setattr(program, "realign_page", broken)
+    monkeypatch.setattr(program, "declared_page", broken)
     assert scored_in_process(stage, "blue") == 0
     assert "no page today" in (stage.output / "scoring.log").read_text()
     assert (stage.output / "scores.json").is_file()
+    assert not (stage.output / "detailed_results.html").exists()
 
 
 def test_wrong_usage_and_help(tmp_path: Path) -> None:

@@ -1,86 +1,148 @@
-"""The pages of scored and failed runs."""
+"""The content of the hybrids' pages, drawn from plain values."""
 
-from html.parser import HTMLParser
+import math
 
 import pytest
 
-from mimicry.reports.failure import failure_page
-from mimicry.reports.hybrids import ScoreRow, results_page
-from mimicry.reports.layout import page
-
-VOID = {"meta", "br"}
-
-
-class Checker(HTMLParser):
-    """Collects text and what could load something; checks that tags are balanced."""
-
-    def __init__(self):
-        super().__init__()
-        self.open, self.tags, self.text, self.addresses = [], [], [], []
-
-    def handle_starttag(self, tag, attributes):
-        self.tags.append(tag)
-        self.addresses += [value for name, value in attributes if name in {"src", "href"}]
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag
-
-    def handle_data(self, data):
-        self.text.append(data)
-
-
-def read(document):
-    checker = Checker()
-    checker.feed(document)
-    checker.close()
-    assert checker.open == []
-    assert checker.addresses == []
-    assert not {"script", "img", "link", "iframe"} & set(checker.tags)
-    assert "url(" not in document and "@import" not in document
-    return checker
-
+from mimicry.reports.facts import Facts, ScoreRow
+from mimicry.reports.hybrid_charts import found_sections, ranking_sections
+from mimicry.reports.hybrid_facts import (
+    Costs,
+    Found,
+    HybridDetails,
+    Ranking,
+    ScoreFacts,
+    Submitted,
+)
+from mimicry.reports.hybrids import declared_content, full_content
+from mimicry.reports.markup import group, written
 
 ROWS = [
     ScoreRow("score", "Score <1>", 0.123456, "Higher & better."),
     ScoreRow("other", "Other", 1.0, "Another."),
 ]
-
-
-def test_the_results_page_shows_every_column_with_four_decimals():
-    text = " ".join(read(results_page("Mimics", ROWS, 1175, 61.27, 1.04, "0.1.0")).text)
-    for part in ("Mimics", "Score <1>", "0.1235", "1.0000", "Higher & better.", "1,175 images"):
-        assert part in text
-    assert "ingestion 61.3 s, scoring 1.0 s" in text
-
-
-def test_the_results_page_does_without_the_time_of_ingestion():
-    text = " ".join(read(results_page("Mimics", ROWS, 3, None, 1.0, "0.1.0")).text)
-    assert "Time: scoring 1.0 s" in text
-
-
-@pytest.mark.parametrize(
-    ("kind", "advice"),
-    [
-        ("submission", "submission's to mend"),
-        ("bundle", "Nothing is wrong with the submission"),
-        ("bug", "the program itself failed"),
-        ("anything", "the program itself failed"),
+COSTS = Costs(61.27, 4.0, 50.0, 600.0, 1_530_000_000, 32)
+SUBMITTED = Submitted(1175, COSTS, "0123456789abcdef" + "f" * 48)
+FACTS = Facts("Mimics", None, True, 1.04, (("Mimicry", "0.6.0"),))
+CURVE = ((0.0, 0.0), (0.2, 0.8), (1.0, 1.0))
+DETAILS = HybridDetails(
+    low=0.05,
+    high=0.31,
+    found=[
+        Found("Signal hybrids", "signal", 9, 90, 200, 0.1, 0.05, 0.18, 0.1357),
+        Found("Non-signal hybrids", "non-signal", 5, 5, 60, 1.0, 0.57, 1.0, None),
     ],
+    rankings=[
+        Ranking(
+            "Signal hybrids", "signal", 0.77, CURVE, CURVE, (0.05, 0.1), None, (0, 1), (0.5, 0.5)
+        ),
+        Ranking("Non-signal hybrids", "non-signal", 0.42),
+    ],
+    scores=ScoreFacts(1175, 1000, 0, (-0.25, 1e-9, 123456.0)),
 )
-def test_the_failure_page_tells_reason_code_and_what_to_do(kind, advice):
-    sentence = 'Image 3: <script>alert("x")</script> & more.'
-    checker = read(failure_page("Task <A>", sentence, "bad-value", kind, "0.1.0"))
-    text = " ".join(checker.text)
-    for part in (sentence, "bad-value", advice, "Task <A>", "no scores"):
-        assert part in text
 
 
-def test_pages_fit_phones_dark_rooms_and_load_nothing():
-    document = page("Title", "<p>Body</p>")
-    read(document)
-    assert document.startswith("<!doctype html>")
-    assert "width=device-width" in document
-    assert "prefers-color-scheme:dark" in document
-    assert "default-src 'none'" in document
+def text_of(content):
+    return " ".join(" ".join(group(content).itertext()).split())
+
+
+def full(details=DETAILS, submitted=SUBMITTED):
+    return text_of(full_content(ROWS, submitted, FACTS, details))
+
+
+def declared(submitted=SUBMITTED, facts=FACTS):
+    return text_of(declared_content(ROWS, submitted, facts))
+
+
+def test_both_pages_show_every_column_with_four_decimals():
+    for text in (full(), declared()):
+        for part in ("Score <1>", "0.1235", "1.0000", "Higher & better.", "1,175 images"):
+            assert part in text
+
+
+def test_both_pages_tell_time_memory_and_provenance():
+    for text in (full(), declared()):
+        for part in (
+            "61.3 s (10.2 % of 600 s)",
+            "Loading the model 4.0 s",
+            "Predicting 50.0 s, 23.5 images a second",
+            "Images a call 32",
+            "1.53 GB",
+            "Scoring 1.0 s",
+            "Mimicry 0.6.0",
+            "0123456789abcdef…",
+        ):
+            assert part in text
+        assert "ffff" not in text
+
+
+def test_what_is_not_known_is_left_out():
+    text = declared(SUBMITTED._replace(costs=Costs()))
+    for part in ("Ingestion", "Loading", "Predicting", "call", "GB", "None", " nan"):
+        assert part not in text
+    assert "Scoring 1.0 s" in text
+
+
+def test_a_limit_or_speed_that_cannot_be_told_is_left_out():
+    text = declared(SUBMITTED._replace(costs=Costs(seconds=3.0, predict_seconds=0.0)))
+    assert "3.0 s " in text and "%" not in text.split("Time and memory")[1]
+    assert "images a second" not in text
+
+
+def test_one_image_is_one_image():
+    assert "1 image." in declared(SUBMITTED._replace(images=1))
+
+
+def test_the_declared_page_says_what_is_missing_and_who_can_have_it():
+    text = declared()
+    assert "not shown in this phase" in text and "organisers can publish the board" in text
+    assert "interval 0" not in text
+
+
+def test_the_headline_is_the_score_with_its_interval_in_words():
+    assert "Score <1>: 0.12 , 95 % interval 0.05 to 0.31" in full()
+
+
+def test_the_table_tells_what_one_more_would_change():
+    words = text_of(found_sections(ROWS[0], DETAILS))
+    assert "9 90 0.1000 0.05 to 0.18 0.1357" in words
+    assert "5 5 1.0000 0.57 to 1.00 –" in words
+    assert "Non-signal hybrids are the fewest: 5." in words and "by 0.200" in words
+
+
+def test_one_group_needs_no_comparison_of_groups():
+    alone = DETAILS._replace(found=DETAILS.found[:1])
+    assert "decides" not in text_of(found_sections(ROWS[0], alone))
+
+
+def test_a_group_that_may_not_be_drawn_is_named():
+    words = text_of(ranking_sections(DETAILS.rankings))
+    assert "Not drawn: Non-signal hybrids." in words
+    assert "Signal hybrids, 0.77" in words and "0.42" not in words
+    nothing = text_of(ranking_sections(DETAILS.rankings[1:]))
+    assert "Not drawn: Non-signal hybrids." in nothing and "recall" not in nothing
+
+
+@pytest.mark.parametrize(("tied", "warned"), [(0, False), (58, False), (59, True), (1175, True)])
+def test_many_ties_are_warned_of(tied, warned):
+    text = full(DETAILS._replace(scores=ScoreFacts(1175, 5, tied, (0.0, 0.0, 1.0))))
+    assert ("Ties count against you" in text) is warned
+
+
+def test_quartiles_have_three_digits():
+    assert "-0.25, 1e-09, 1.23e+05" in full()
+
+
+def test_strangers_texts_are_escaped():
+    hostile = SUBMITTED._replace(replaced=["<script>alert(1)</script>"])
+    for content in (
+        declared_content(ROWS, hostile, FACTS),
+        full_content(ROWS, hostile, FACTS, DETAILS),
+    ):
+        page = written(group(content))
+        assert "<script" not in page and "&lt;script&gt;" in page
+
+
+def test_numbers_that_are_none_are_refused():
+    with pytest.raises(ValueError, match="finite"):
+        full_content(ROWS, SUBMITTED, FACTS, DETAILS._replace(low=math.nan))

@@ -9,6 +9,7 @@ from mimicry.similarity import (
     bootstrap_matrices,
     bootstrap_standard_error,
     mean_cka,
+    mean_cka_influences,
     mean_cka_standard_error,
     mean_pairwise,
     similarity,
@@ -94,6 +95,23 @@ def test_one_pass_gives_the_means_and_their_errors(monkeypatch):
     assert np.abs(np.subtract(got, other)).max() < 1e-12
     monkeypatch.setattr("mimicry.similarity.uncertainty.BUDGET", 8 * 2 * 74 * 4 * 9)
     assert np.abs(np.subtract(got, mean_cka(models))).max() < 1e-12
+
+
+@pytest.mark.parametrize("unbiased", [False, True])
+def test_influences_of_the_mean_are_those_of_its_pairs(unbiased):
+    models = [*features(50, (8, 30, 5), seed=6), np.ones((50, 2))]
+    whole = mean_cka_influences(models, unbiased=unbiased)
+    pairs = [(a, b) for a in range(4) for b in range(a)]
+    single = [mean_cka_influences([models[a], models[b]], unbiased=unbiased) for a, b in pairs]
+    assert whole.mean == pytest.approx(np.mean([one.mean for one in single]), abs=1e-12)
+    expected = np.mean([one.influences for one in single], axis=0)
+    assert np.abs(whole.influences - expected).max() < 1e-10
+    assert abs(whole.influences.sum()) < 1e-8
+    error = np.linalg.norm(whole.influences) / 50
+    assert error == mean_cka_standard_error(models, unbiased=unbiased)
+    # The order of the stimuli is theirs.
+    turned = mean_cka_influences([model[::-1] for model in models], unbiased=unbiased)
+    assert np.abs(turned.influences[::-1] - whole.influences).max() < 1e-10
 
 
 def test_plain_resampling_of_any_metric_and_statistic():

@@ -92,6 +92,8 @@ class Board:
         What is not on the board though it was run.
     note : str or None
         What the participant still has to do on the platform.
+    primary : str
+        Key of the column that ranks, also where it is hidden.
     """
 
     competition: str
@@ -103,6 +105,7 @@ class Board:
     rows: tuple[Entry, ...]
     failures: tuple[Failure, ...]
     note: str | None
+    primary: str = ""
 
 
 def ranking_key(scores: Scores, leaderboard: Leaderboard) -> tuple[tuple[int, float], ...]:
@@ -230,6 +233,7 @@ def make_board(
         rows=tuple(rank(apply_rule(entries, leaderboard), leaderboard)),
         failures=tuple(failures),
         note=note,
+        primary=leaderboard.primary.key,
     )
 
 

@@ -4,23 +4,44 @@ import csv
 import io
 import json
 import textwrap
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mimicry.codabench.board import NOT_AVAILABLE, Board, cell
 from mimicry.codabench.competition import Column
 from mimicry.codabench.quotas import SURPLUS, Mark
+from mimicry.codabench.standing_text import interval_text, ranks_text, told_apart
 from mimicry.errors import one_line
+
+if TYPE_CHECKING:
+    from mimicry.codabench.standings import Standing, Standings
 
 WIDEST = 2000
 HEADING_WIDTH = 12
 NARROWEST = 16
 INDENT = 4
+INTERVAL_DECIMALS = 3
+INTERVAL, RANKS = "95 % interval", "ranks"
 
+_UNKNOWN = (None,) * 5
+_BEST_TASK = "Interval and ranks are those of the best single task, which orders the rows."
 _DATED = "the web form refuses that, the API of older versions does not; ranked as it would be."
 _SURPLUS = "the platform refuses that; ranked all the same, as asked."
 
 
-def board_table(board: Board, *, every_column: bool = False, width: int | None = None) -> str:
+class _Heading(NamedTuple):
+    """A column of the table: the task's key, or none, and its title."""
+
+    task: str | None
+    title: str
+
+
+def board_table(
+    board: Board,
+    *,
+    every_column: bool = False,
+    width: int | None = None,
+    standings: "Standings | None" = None,
+) -> str:
     """Return the board as a table in plain text, with what is not on it below.
 
     Parameters
@@ -32,6 +53,9 @@ def board_table(board: Board, *, every_column: bool = False, width: int | None =
     width : int, optional
         Of the terminal. A table that does not fit becomes one block for each entry,
         with the columns as rows. None, as for a file or a pipe: always a table.
+    standings : Standings, optional
+        Of the board's rows: adds interval and ranks behind the column that ranks (before
+        all columns where several tasks have it), and below what they say.
 
     Returns
     -------
@@ -46,15 +70,39 @@ def board_table(board: Board, *, every_column: bool = False, width: int | None =
         for column in board.columns
         if every_column or _has_values(board, key, column)
     ]
-    below = _below(board, len(shown))
-    lines = _table(board, shown)
+    below = _below(board, len(shown), standings)
+    headings, cells = _columns(board, shown, standings)
+    lines = _table(board, headings, cells)
     if width is not None and any(cell_len(line) > width for line in lines):
-        lines = [*_blocks(board, shown, width), *([""] if below else [])]
+        lines = [*_blocks(board, headings, cells, width), *([""] if below else [])]
         below = [part for line in below for part in textwrap.wrap(line, max(width, NARROWEST))]
     return "\n".join([*lines, *below]).strip("\n") + "\n"
 
 
-def _table(board: Board, shown: list[tuple[str, Column]]) -> list[str]:
+def _columns(
+    board: Board, shown: list[tuple[str, Column]], standings: "Standings | None"
+) -> tuple[list[_Heading], list[list[str]]]:
+    """Return the columns behind the names, and every row's cells in them."""
+    headings = [_Heading(key, column.title) for key, column in shown]
+    cells = [[cell(entry.tasks.get(key), column) for key, column in shown] for entry in board.rows]
+    if standings is None or not any(standings.rows):
+        return headings, cells
+    # Several tasks have the column that ranks, and each row its own best one.
+    places = [at for at, (_, column) in enumerate(shown) if column.key == board.primary]
+    at = places[0] + 1 if len(board.tasks) == 1 and places else 0
+    headings[at:at] = [_Heading(None, INTERVAL), _Heading(None, RANKS)]
+    decimals = _decimals(board)
+    for own, standing in zip(cells, standings.rows, strict=True):
+        own[at:at] = [interval_text(standing, decimals), ranks_text(standing)]
+    return headings, cells
+
+
+def _decimals(board: Board) -> int:
+    found = [column.precision for column in board.columns if column.key == board.primary]
+    return min([INTERVAL_DECIMALS, *found])
+
+
+def _table(board: Board, headings: list[_Heading], cells: list[list[str]]) -> list[str]:
     from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.markup import escape
@@ -70,10 +118,9 @@ def _table(board: Board, shown: list[tuple[str, Column]]) -> list[str]:
     marked = any(entry.mark for entry in board.rows)
     if marked:
         table.add_column("mark")
-    for heading in _headings(shown, single=len(board.tasks) == 1):
+    for heading in _headings(headings, single=len(board.tasks) == 1):
         table.add_column(escape(heading), justify="right", overflow="fold")
-    for number, entry in enumerate(board.rows, 1):
-        values = [cell(entry.tasks.get(key), column) for key, column in shown]
+    for number, (entry, values) in enumerate(zip(board.rows, cells, strict=True), 1):
         names = [escape(one_line(name, 60)) for name in (entry.participant, entry.submission)]
         mark = [_kind(entry.mark)] if marked else []
         table.add_row(str(number), *names, *mark, *values)
@@ -84,13 +131,14 @@ def _table(board: Board, shown: list[tuple[str, Column]]) -> list[str]:
     return lines if board.rows else lines[:1]
 
 
-def _blocks(board: Board, shown: list[tuple[str, Column]], width: int) -> list[str]:
+def _blocks(
+    board: Board, headings: list[_Heading], cells: list[list[str]], width: int
+) -> list[str]:
     """Return the board with one block for each entry, best first, within `width`."""
     single = len(board.tasks) == 1
-    labels = [column.title if single else f"{key}: {column.title}" for key, column in shown]
+    labels = [h.title if single or h.task is None else f"{h.task}: {h.title}" for h in headings]
     lines = [_name(board)]
-    for number, entry in enumerate(board.rows, 1):
-        values = [cell(entry.tasks.get(key), column) for key, column in shown]
+    for number, (entry, values) in enumerate(zip(board.rows, cells, strict=True), 1):
         mark = f"  ({entry.mark.kind})" if entry.mark else ""
         head = [f"#{number}  {one_line(entry.participant, 60)}{mark}"]
         if entry.submission != entry.participant:
@@ -116,30 +164,42 @@ def _name(board: Board) -> str:
     return f"{board.title} of {board.competition}, {board.phase}"
 
 
-def board_csv(board: Board) -> str:
-    """Return the board as CSV: one row per run, full precision, ``task.column`` headings."""
+def board_csv(board: Board, standings: "Standings | None" = None) -> str:
+    """Return the board as CSV: one row per run, full precision, ``task.column`` headings.
+
+    With `standings`, every row has the ends of its interval and its best and worst rank.
+    """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     keys = [(key, column.key) for key, _ in board.tasks for column in board.columns]
     fixed = ["rank", "participant", "submission", "finished", "submitted", "mark"]
+    if standings is not None:
+        fixed += ["interval_low", "interval_high", "rank_best", "rank_worst"]
     writer.writerow([*fixed, *(f"{key}.{column}" for key, column in keys)])
     for number, entry in enumerate(board.rows, 1):
         values = [entry.tasks.get(key, {}).get(column) for key, column in keys]
         names = (_harmless(entry.participant), _harmless(entry.submission))
         times = (_harmless(entry.finished), entry.submitted)
-        fixed_values = [number, *names, *times, _kind(entry.mark)]
+        fixed_values: list[object] = [number, *names, *times, _kind(entry.mark)]
+        if standings is not None:
+            standing = standings.rows[number - 1]
+            fixed_values += ["" if v is None else repr(v) for v in (standing or _UNKNOWN)[:4]]
         writer.writerow([*fixed_values, *("" if v is None else repr(v) for v in values)])
     return text.getvalue()
 
 
-def board_json(board: Board) -> str:
+def board_json(board: Board, standings: "Standings | None" = None) -> str:
     """Return the board as JSON, with the failed runs."""
-    return json.dumps(board_content(board), indent=2) + "\n"
+    return json.dumps(board_content(board, standings), indent=2) + "\n"
 
 
-def board_content(board: Board) -> dict[str, Any]:
-    """Return what `board_json` writes."""
-    return {
+def board_content(board: Board, standings: "Standings | None" = None) -> dict[str, Any]:
+    """Return what `board_json` writes.
+
+    With `standings`, every row has ``interval``, ``rank_range`` (both pairs, or null) and
+    ``not_told_apart`` (ranks, or null), and the board ``method`` and ``notes``.
+    """
+    content: dict[str, Any] = {
         "competition": board.competition,
         "title": board.title,
         "phase": board.phase,
@@ -170,9 +230,24 @@ def board_content(board: Board) -> dict[str, Any]:
         ],
         "note": board.note,
     }
+    if standings is not None:
+        for row, standing in zip(content["rows"], standings.rows, strict=True):
+            row |= _standing(standing)
+        content |= {"method": standings.method, "notes": list(standings.notes)}
+    return content
 
 
-def _below(board: Board, columns: int) -> list[str]:
+def _standing(standing: "Standing | None") -> dict[str, Any]:
+    if standing is None:
+        return {"interval": None, "rank_range": None, "not_told_apart": None}
+    return {
+        "interval": None if standing.low is None else [standing.low, standing.high],
+        "rank_range": [standing.best, standing.worst],
+        "not_told_apart": list(standing.tied),
+    }
+
+
+def _below(board: Board, columns: int, standings: "Standings | None") -> list[str]:
     lines = []
     hidden = len(board.tasks) * len(board.columns) - columns
     if not board.rows:
@@ -183,6 +258,11 @@ def _below(board: Board, columns: int) -> list[str]:
             f"{NOT_AVAILABLE} under their task "
             "(--every-column shows them, as the platform does)."
         )
+    if standings is not None and board.rows:
+        told = told_apart(standings)
+        if told and len(board.tasks) > 1:
+            told.insert(0, _BEST_TASK)
+        lines += [*told, *standings.notes]
     if board.note and board.rows:
         lines.append(board.note)
     lines += [
@@ -210,16 +290,14 @@ def _has_values(board: Board, key: str, column: Column) -> bool:
     return any(column.key in entry.tasks.get(key, {}) for entry in board.rows)
 
 
-def _headings(shown: list[tuple[str, Column]], *, single: bool) -> list[str]:
+def _headings(headings: list[_Heading], *, single: bool) -> list[str]:
     """Return the columns' headings, the task's key above each where there are several."""
     # Words below each other keep a table of many columns narrow.
-    titles = [
-        textwrap.wrap(column.title, HEADING_WIDTH, break_long_words=False) for _, column in shown
-    ]
+    titles = [textwrap.wrap(h.title, HEADING_WIDTH, break_long_words=False) for h in headings]
     height = max(map(len, titles), default=0)
     return [
-        "\n".join(title if single else [key, *[""] * (height - len(title)), *title])
-        for (key, _), title in zip(shown, titles, strict=True)
+        "\n".join(title if single else [h.task or "", *[""] * (height - len(title)), *title])
+        for h, title in zip(headings, titles, strict=True)
     ]
 
 

@@ -34,12 +34,16 @@ class ProgramSettings:
         The task's key.
     execution_time_limit : int
         Seconds.
+    results_page : {"full", "declared"}
+        What the phase lets the results page show: what cannot reveal single labels, or the
+        board's columns alone.
     """
 
     competition: str
     phase: str
     task: str
     execution_time_limit: int
+    results_page: str = "declared"
 
     def to_json(self) -> str:
         """Return the text of ``phase.json``."""
@@ -48,7 +52,22 @@ class ProgramSettings:
 
 def program_settings(competition: Competition, phase: Phase, task: Task) -> ProgramSettings:
     """Return the settings that packing gives to the programs of one task of a phase."""
-    return ProgramSettings(competition.id, phase.name, task.key, phase.execution_time_limit)
+    return ProgramSettings(
+        competition=competition.id,
+        phase=phase.name,
+        task=task.key,
+        execution_time_limit=phase.execution_time_limit,
+        results_page=results_page(phase),
+    )
+
+
+def results_page(phase: Phase) -> str:
+    """Return what a phase's rules let the results page show: ``full`` or ``declared``.
+
+    The page is open to everybody, whatever the phase hides. So a phase that hides its
+    output or its scores' files shows no more on the page than on the board.
+    """
+    return "declared" if phase.hide_output or phase.hide_score_output else "full"
 
 
 def program_members(program: Path, settings: ProgramSettings) -> dict[str, Content]:

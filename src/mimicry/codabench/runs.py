@@ -9,7 +9,7 @@ from pathlib import Path
 
 from mimicry.codabench.competition import Competition, Phase, Task
 from mimicry.codabench.engines import NO_LIMITS, Engine, Image, Resources
-from mimicry.codabench.packing import ProgramSettings, zip_to_upload
+from mimicry.codabench.packing import program_settings, zip_to_upload
 from mimicry.codabench.records import (
     FAILED,
     FINISHED,
@@ -273,10 +273,9 @@ def _plan(
     """Stage the programs and decide which tasks are kept from an earlier run."""
     columns = tuple(column.key for column in request.competition.leaderboard.columns)
     primary = request.competition.leaderboard.primary.key
-    limit = request.phase.execution_time_limit
     plans: dict[str, TaskPlan] = {}
     for task in request.tasks:
-        settings = ProgramSettings(request.competition.id, request.phase.name, task.key, limit)
+        settings = program_settings(request.competition, request.phase, task)
         plan = TaskPlan(
             task=task,
             settings=settings,

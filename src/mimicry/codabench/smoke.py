@@ -6,7 +6,7 @@ from pathlib import Path
 
 from mimicry.codabench.competition import Competition
 from mimicry.codabench.engines import NO_LIMITS, Engine, Resources
-from mimicry.codabench.packing import ProgramSettings, pack_submission, stage_program
+from mimicry.codabench.packing import pack_submission, program_settings, stage_program
 from mimicry.codabench.run_files import last_lines, read_ingestion_state, settle
 from mimicry.codabench.scratch import scratch_folder
 from mimicry.codabench.submission_zip import unpack_submission
@@ -81,7 +81,7 @@ def smoke_run(
     task = next((task for task in phase.tasks if task.ingestion_program is not None), None)
     if task is None or task.ingestion_program is None:
         raise BundleError("no-ingestion", f"{competition.id} has no ingestion program to try.")
-    settings = ProgramSettings(competition.id, phase.name, task.key, phase.execution_time_limit)
+    settings = program_settings(competition, phase, task)
     plan = TaskPlan(
         task,
         settings,

@@ -2,6 +2,8 @@
 
 import shutil
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,6 +22,9 @@ from mimicry.errors import BundleError
 if TYPE_CHECKING:
     from mimicry.codabench.competition import Competition, Phase
 
+# Seconds without a word, at first and then between two lines.
+PATIENCE, PAUSE = 3.0, 1.0
+
 
 @click.command(
     epilog="""\b
@@ -27,6 +32,8 @@ Examples:
   mimicry board
   mimicry board --competition two-task --phase final
   mimicry board runs/demo other/runs --csv
+  mimicry board --html board.html
+  mimicry board runs/final --html site/ --no-intervals
   mimicry board runs/rehearsal/hybrid"""
 )
 @click.argument("runs_dir", nargs=-1, type=ANY_PATH, callback=existing_path)
@@ -37,6 +44,24 @@ Examples:
 @click.option("--json", "form", flag_value="json", help="Print JSON.")
 @click.option("--csv", "form", flag_value="csv", help="Print CSV with full precision.")
 @click.option("--svg", type=ANY_PATH, metavar="FILE", help="Draw the tables as a picture, too.")
+@click.option(
+    "--html",
+    type=ANY_PATH,
+    metavar="FILE",
+    help="Write the boards as a page, too, and a page for each run to the folder FILE's name "
+    "followed by -runs; into a folder it goes as index.html.",
+)
+@click.option(
+    "--intervals/--no-intervals",
+    default=True,
+    show_default=True,
+    help="Score the runs again, to say how sure scores and ranks are.",
+)
+@click.option(
+    "--worker-data",
+    type=click.Path(path_type=Path, file_okay=False, exists=True),
+    help="The folder that was shown as /app/data, where scores depend on it.",
+)
 @bundle_option
 def board(
     runs_dir: tuple[Path, ...],
@@ -46,6 +71,9 @@ def board(
     every_column: bool,
     form: str | None,
     svg: Path | None,
+    html: Path | None,
+    intervals: bool,
+    worker_data: Path | None,
     bundle: Path | None,
 ) -> int:
     """Show the board of the runs below RUNS_DIR (default: the bundle's runs/).
@@ -54,6 +82,9 @@ def board(
     the platform's. Runs handed in before or after the phase are marked. Failed runs, and
     those above the quotas, are listed below with their reasons. A rehearsal's runs are
     shown where RUNS_DIR names its folder.
+
+    What ranks has its 95 % interval, and each row the ranks that it may have. For that
+    the runs' predictions are scored again, so the reference data must be here.
     """
     show_boards(
         *(runs_dir, competition, phase, bundle),
@@ -61,6 +92,9 @@ def board(
         surplus=surplus,
         every_column=every_column,
         svg=svg,
+        html=html,
+        intervals=intervals,
+        worker_data=worker_data,
     )
     return 0
 
@@ -75,11 +109,16 @@ def show_boards(
     surplus: bool = False,
     every_column: bool = False,
     svg: Path | None = None,
+    html: Path | None = None,
+    intervals: bool = True,
+    worker_data: Path | None = None,
 ) -> None:
     """Print the boards of every competition and phase asked for that has runs."""
-    from mimicry.codabench.board import Board, find_runs, make_board
+    from mimicry.codabench.board import find_runs, make_board
+    from mimicry.codabench.board_page import ShownBoard, write_board_pages
     from mimicry.codabench.board_text import board_csv, board_json, board_table
     from mimicry.codabench.scratch import writable
+    from mimicry.codabench.standings import find_standings
     from mimicry.files import write_atomically
     from mimicry.reports.terminal import terminal_picture
 
@@ -87,28 +126,66 @@ def show_boards(
     default = root / "runs"
     folders = runs_dir or ((default,) if default.is_dir() else ())
     runs, problems = find_runs(folders, rehearsals=bool(runs_dir))
-    boards: list[Board] = []
+    progress = _progress()
+    boards: list[ShownBoard] = []
     asked = competition is not None and phase is not None
     for loaded, one in _choose(root, competition, phase):
         if asked or any((r.competition, r.phase) == (loaded.id, one.slug) for _, r in runs):
-            boards.append(make_board(loaded, one, runs, surplus=surplus))
+            made = make_board(loaded, one, runs, surplus=surplus)
+            standings = None
+            if intervals and made.rows:
+                standings = find_standings(
+                    made, loaded, one, worker_data=worker_data, report=progress
+                )
+            boards.append(ShownBoard(loaded, one, made, standings))
+
+    def tables(width: int | None = None) -> list[str]:
+        return [
+            board_table(b.board, every_column=every_column, width=width, standings=b.standings)
+            for b in boards
+        ]
+
     if svg is not None:
         title = click.get_current_context().command_path
-        tables = [board_table(one, every_column=every_column) for one in boards]
         with writable(svg, "picture-unwritable", "name another file with --svg"):
-            write_atomically(svg, terminal_picture("\n".join(tables), title))
+            write_atomically(svg, terminal_picture("\n".join(tables()), title))
     if form == "json":
-        click.echo("[" + ",\n".join(board_json(one).rstrip() for one in boards) + "]")
+        parts = [board_json(b.board, standings=b.standings).rstrip() for b in boards]
+        click.echo("[" + ",\n".join(parts) + "]")
     elif form == "csv":
-        click.echo("\n".join(board_csv(one) for one in boards), nl=False)
+        csv_parts = [board_csv(b.board, standings=b.standings) for b in boards]
+        click.echo("\n".join(csv_parts), nl=False)
     else:
         width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
-        tables = [board_table(one, every_column=every_column, width=width) for one in boards]
-        click.echo("\n".join(tables), nl=False)
+        click.echo("\n".join(tables(width)), nl=False)
         if not boards:
             click.echo("No runs yet: `mimicry run SUBMISSION` makes one.")
+    if html is not None:
+        page, count = write_board_pages(
+            *(html, boards, runs),
+            surplus=surplus,
+            every_column=every_column,
+            worker_data=worker_data,
+            report=progress,
+        )
+        click.echo(f"Wrote {page} and pages of {count:,} runs.", err=form is not None)
     for problem in problems:
         click.echo(problem, err=True)
+
+
+def _progress() -> Callable[[str], None]:
+    """Return what tells on stderr how far a slow work is, once it has proved slow."""
+    began = time.monotonic()
+    last = began
+
+    def tell(line: str) -> None:
+        nonlocal last
+        now = time.monotonic()
+        if now - began > PATIENCE and now - last > PAUSE:
+            last = now
+            click.echo(line, err=True)
+
+    return tell
 
 
 def _choose(

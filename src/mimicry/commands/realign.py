@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from mimicry.commands.activations import read_places
 from mimicry.commands.options import ANY_PATH, FOLDER, bundle_option, existing_path, find, finite
 from mimicry.commands.realign_search import search
 
@@ -135,6 +136,10 @@ Examples:
 @click.option("--activations", type=FOLDER,
               help="Put the activations here, to be laid into the worker's /app/data under the "
               "same name, and not into the zip.")  # fmt: skip
+@click.option("--thumbnails", "places", multiple=True, metavar="[NAME=]PATH", callback=read_places,
+              help="A data set's folder or zip of images, as they were extracted; may be repeated. "
+              "Results pages then show small copies of some chosen images to everybody: only for "
+              "images that may be shown.")  # fmt: skip
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True,
               help="Of the random choices.")  # fmt: skip
 @bundle_option
@@ -149,6 +154,7 @@ def red(
     draws: int,
     dtype: str | None,
     activations: Path | None,
+    places: tuple[tuple[str, Path], ...],
     seed: int,
     bundle: Path | None,
 ) -> None:
@@ -168,6 +174,7 @@ def red(
         dtype=dtype,
         seed=seed,
         activations=activations,
+        thumbnails=places,
     )
     _show(build_red(store, target, folder, options, registry=entries, say=click.echo))
 

@@ -31,7 +31,7 @@ from mimicry.errors import BundleError
 from mimicry.files import remove_tree, sha256_file, write_atomically
 
 # Raised when images, networks or files change, so that an older zoo is made anew.
-GENERATOR = 1
+GENERATOR = 2
 LIBRARIES = ("torch", "timm", "safetensors", "jsonschema", "numpy", "Pillow")
 PHASES = ("development", "final")
 
@@ -210,7 +210,7 @@ def _make(folder: Path, zoo: Zoo, workers: int | None, report: Callable[[str], N
         write_registry(registry, map(entry_of, zoo.breeds))
         _extract_all(pool, zoo, registry, images, store, report)
     remove_tree(folder / "built")
-    _build_all(folder / "built", zoo, registry, store, report)
+    _build_all(folder / "built", zoo, registry, images, store, report)
 
 
 def _extract_all(
@@ -252,7 +252,12 @@ def _extract(
 
 
 def _build_all(
-    built: Path, zoo: Zoo, registry: Path, store: Path, report: Callable[[str], None]
+    built: Path,
+    zoo: Zoo,
+    registry: Path,
+    images: Path,
+    store: Path,
+    report: Callable[[str], None],
 ) -> None:
     from mimicry.activations.registry import read_registry
     from mimicry.realign.build import BlueOptions, RedOptions, build_blue, build_red
@@ -276,6 +281,8 @@ def _build_all(
                 draws=zoo.draws,
                 models=zoo.red_models[phase],
                 seed=zoo.seed,
+                # Drawn pictures may be shown to everybody; Final's page shows none anyway.
+                thumbnails=((DATASET, images / CATALOGUE),) if phase == "development" else (),
             ),
             registry=entries,
         )

@@ -2,15 +2,15 @@
 
 import hashlib
 import json
-import math
 import re
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from mimicry.errors import BundleError, MimicryError, SubmissionError
+from mimicry.errors import BundleError, MimicryError, SubmissionError, one_line
 from mimicry.files import UnusableFile, read_regular_file
 from mimicry.hybrids.predictions import FILE_NAME
-from mimicry.hybrids.tables import MAX_TABLE_BYTES
+from mimicry.hybrids.tables import MAX_TABLE_BYTES, MAX_TABLE_ROWS
+from mimicry.reports.hybrid_facts import Costs
 
 RECORD_NAME = "ingestion.json"
 MAX_RECORD_BYTES = 1024 * 1024
@@ -21,6 +21,17 @@ _ERROR_KINDS: dict[str, type[MimicryError]] = {
 }
 _CODE = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*", re.ASCII)
 _SHA256 = re.compile(r"[0-9a-f]{64}", re.ASCII)
+_VERSION = re.compile(r"[0-9][0-9A-Za-z.+-]{0,31}", re.ASCII)
+_VERSIONS_SHOWN = {
+    "mimicry": "Mimicry",
+    "python": "Python",
+    "numpy": "NumPy",
+    "pillow": "Pillow",
+}
+_LONGEST_SECONDS = 366 * 86400
+_MOST_BYTES = 2**50
+_MOST_REPLACED = 20
+_LONGEST_REPLACED = 120
 _WORKER_EXIT_CODE = re.compile(rb"^ingestionExitCode:[ \t]*([^\s#]+)", re.MULTILINE)
 
 
@@ -31,12 +42,22 @@ class Outcome(NamedTuple):
     ----------
     predictions : bytes
         The content of its predictions file, whose SHA-256 is the recorded one.
-    seconds : float or None
-        How long ingestion took, if it says so in a usable way.
+    sha256 : str
+        That SHA-256, 64 hexadecimal digits.
+    costs : Costs
+        What the run cost, each number only if the record says so in a usable way.
+    versions : tuple of (str, str)
+        What ingestion ran with, such as ``("NumPy", "2.4.6")``.
+    replaced : tuple of str
+        What served in the place of exact versions that could not be had; strangers' texts
+        of at most 120 characters, at most 20.
     """
 
     predictions: bytes
-    seconds: float | None
+    sha256: str
+    costs: Costs
+    versions: tuple[tuple[str, str], ...]
+    replaced: tuple[str, ...]
 
 
 def read_outcome(folder: Path) -> Outcome:
@@ -85,7 +106,7 @@ def read_outcome(folder: Path) -> Outcome:
             "graded. Nothing but ingestion may write it; submit again, and tell the organisers "
             "if it happens twice.",
         )
-    return Outcome(data, _seconds(record.get("seconds")))
+    return Outcome(data, digest, _costs(record), _versions(record), _replaced(record))
 
 
 def _read_record(path: Path) -> dict[str, Any]:
@@ -145,14 +166,42 @@ def _check_worker_record(path: Path) -> None:
         )
 
 
+def _costs(record: dict[str, Any]) -> Costs:
+    peak, batch = record.get("peak_memory_bytes"), record.get("batch_size")
+    return Costs(
+        seconds=_seconds(record.get("seconds")),
+        load_seconds=_seconds(record.get("load_seconds")),
+        predict_seconds=_seconds(record.get("predict_seconds")),
+        time_limit=_seconds(record.get("time_limit")) or None,
+        peak_memory=peak if type(peak) is int and 0 < peak <= _MOST_BYTES else None,
+        batch_size=batch if type(batch) is int and 0 < batch <= MAX_TABLE_ROWS else None,
+    )
+
+
 def _seconds(value: object) -> float | None:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
-    try:
-        seconds = float(value)
-    except OverflowError:
-        return None
-    return seconds if math.isfinite(seconds) and seconds >= 0 else None
+    # Compared before it is converted: a whole number may be too large for a float.
+    return float(value) if 0 <= value <= _LONGEST_SECONDS else None
+
+
+def _versions(record: dict[str, Any]) -> tuple[tuple[str, str], ...]:
+    found = record.get("versions")
+    if not isinstance(found, dict):
+        return ()
+    return tuple(
+        (shown, version)
+        for name, shown in _VERSIONS_SHOWN.items()
+        if isinstance(version := found.get(name), str) and _VERSION.fullmatch(version)
+    )
+
+
+def _replaced(record: dict[str, Any]) -> tuple[str, ...]:
+    found = record.get("replaced")
+    if not isinstance(found, list):
+        return ()
+    texts = [text for text in found if isinstance(text, str)]
+    return tuple(one_line(text, _LONGEST_REPLACED) for text in texts[:_MOST_REPLACED])
 
 
 def _unfinished(finding: str) -> SubmissionError:

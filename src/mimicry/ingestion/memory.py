@@ -27,6 +27,20 @@ def out_of_memory_kills() -> int:
     return total
 
 
+def peak_of_running(process: int) -> int | None:
+    """Return the largest resident memory so far, in bytes, of a process that still runs.
+
+    Since its program was started: unlike what the kernel counts for ended children, nothing
+    of the process that started it is in it, nor of earlier children. None where the kernel
+    does not say.
+    """
+    with suppress(OSError, ValueError):
+        for line in Path(f"/proc/{process}/status").read_text(encoding="ascii").splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024
+    return None
+
+
 def peak_of_ended_children() -> int:
     """Return the largest resident memory, in bytes, of any child that has been reaped."""
     return resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024

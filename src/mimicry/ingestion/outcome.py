@@ -26,6 +26,12 @@ class Outcome:
     `seconds` counts from the program's start. `predictions_sha256` is set only
     in state ``finished``. `replaced` tells what served in the place of exact versions
     in ``requirements.txt`` that could not be had (``torch 2.13.0 for torch==2.3.0``).
+
+    What the run cost is there as far as it is known, and readers do without it:
+    `time_limit` is the phase's in seconds; `load_seconds` runs from the start of the
+    model's process until ``load`` returned, `predict_seconds` from then to the last score;
+    `batch_size` is the number of images a call got; `peak_memory_bytes` is the largest
+    resident memory of the model's process, decoded images that it was handed included.
     """
 
     state: str
@@ -38,6 +44,11 @@ class Outcome:
     predictions_sha256: str | None = None
     versions: Mapping[str, str] = field(default_factory=dict)
     replaced: tuple[str, ...] = ()
+    time_limit: float | None = None
+    load_seconds: float | None = None
+    predict_seconds: float | None = None
+    batch_size: int | None = None
+    peak_memory_bytes: int | None = None
 
 
 def write_outcome(folder: Path, outcome: Outcome) -> None:

@@ -205,16 +205,33 @@ def _run(folders: Folders, started: float) -> int:
             kept.add(LOG_FILE)
         # Whatever a model has left here goes; then the result is written, last.
         empty_folder(folders.output, kept)
-    predicted = len(state.scores) if state is not None else 0
     outcome = Outcome(
         "finished",
         images=images,
-        predicted=predicted,
         seconds=round(time.monotonic() - started, 3),
         versions=_versions(),
         replaced=installed.replaced,
     )
+    if state is not None:
+        outcome = _with_costs(outcome, state)
     return _conclude(folders.output, outcome, scores, failure)
+
+
+def _with_costs(outcome: Outcome, state: supervisor.RunState) -> Outcome:
+    """Add how far a run came and what it cost."""
+    return replace(
+        outcome,
+        predicted=len(state.scores),
+        time_limit=state.limit.seconds,
+        load_seconds=_rounded(state.load_seconds),
+        predict_seconds=_rounded(state.predict_seconds),
+        batch_size=state.batch_size if state.loaded_at is not None else None,
+        peak_memory_bytes=state.peak_memory,
+    )
+
+
+def _rounded(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds, 3)
 
 
 def _replaced(output: Path, mine: os.stat_result) -> bool:

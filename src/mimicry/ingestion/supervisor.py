@@ -44,7 +44,10 @@ class RunState:
     images: Sequence[InputImage]
     started: float
     limit: TimeLimit
+    started_model_at: float | None = None
     loaded_at: float | None = None
+    ended_at: float | None = None
+    peak_memory: int | None = None
     batch_size: int = 1
     sent: int = 0
     unanswered: deque[int] = field(default_factory=deque)
@@ -64,6 +67,20 @@ class RunState:
     def left(self) -> float:
         """Seconds until the deadline; may be negative."""
         return self.limit.deadline - self.seconds
+
+    @property
+    def load_seconds(self) -> float | None:
+        """Seconds from the start of the model's process until it was loaded, if it was."""
+        if self.started_model_at is None or self.loaded_at is None:
+            return None
+        return self.loaded_at - self.started_model_at
+
+    @property
+    def predict_seconds(self) -> float | None:
+        """Seconds from then to the last score, or to the fault that ended the run."""
+        if self.loaded_at is None or self.ended_at is None:
+            return None
+        return self.ended_at - self.loaded_at
 
 
 def decoding_threads() -> int:
@@ -117,6 +134,7 @@ def run_model(
         Progress(len(images), lambda: state.seconds) as progress,
         Feed(images, arena, threads, window=2 * threads + 2) as feed,
     ):
+        state.started_model_at = state.seconds
         try:
             model = start_model(folder, extra, arena, scratch, log.write_end)
         except OSError as error:
@@ -129,6 +147,8 @@ def run_model(
         except _ModelEndedError:
             raise _how_it_ended(model, state, kills_before) from None
         finally:
+            state.ended_at = state.seconds
+            state.peak_memory = memory.peak_of_running(model.process.pid)
             model.channel.close()
             end_descendants()
     return {image.name: score for image, score in zip(images, state.scores, strict=True)}

@@ -32,7 +32,7 @@ from mimicry.realign.built import (
     write_reference,
 )
 from mimicry.realign.reference import CATALOGUE_NAME, MODELS_FOLDER, MODELS_NAME
-from mimicry.realign.rules import RULES_NAME
+from mimicry.realign.rules import RULES_NAME, THUMBNAILS_NAME
 from mimicry.realign.sizes import folder_sizes, zip_sizes
 from mimicry.realign.stored import StoredModel, stored_models
 
@@ -61,6 +61,10 @@ class RedOptions:
     activations : Path or None
         A folder to put the activations into instead of the zip; on the worker it lies in
         ``/app/data`` under the same name.
+    thumbnails : tuple of (str, Path)
+        Data sets and the folder or zip of each one's images. With them, small copies of all
+        images come into the reference data, and results pages may show some. Empty for
+        images that must not be shown to everybody.
     """
 
     count: int = DEFAULT_COUNT
@@ -69,6 +73,7 @@ class RedOptions:
     dtype: str | None = None
     seed: int = 0
     activations: Path | None = None
+    thumbnails: tuple[tuple[str, Path], ...] = ()
 
 
 def build_red(
@@ -96,7 +101,8 @@ def build_red(
     Raises
     ------
     BundleError
-        As for `build_blue`; ``activations-overflow`` when float16 cannot hold a number.
+        As for `build_blue`; ``activations-overflow`` when float16 cannot hold a number; with
+        thumbnails what `mimicry.realign.build_thumbnails.write_thumbnails` finds.
     """
     from mimicry.codabench.scratch import scratch_folder
 
@@ -133,12 +139,30 @@ def build_red(
             rules["activations"] = f"{WORKER_DATA}/{folder.resolve().name}"
             on_worker = folder_sizes(rules["activations"], files)
         rules["sha256"] = checksums(public_files, "red")
+        if options.thumbnails:
+            _add_thumbnails(scratch / THUMBNAILS_NAME, stimuli, options, rules, members, say)
         members[RULES_NAME] = json_bytes(rules)
         write_reference(output, members, say)
         del arrays
     written = write_public(public, public_files)
     names = tuple(model.entry.model_name for model in models)
     return Built(output, written, rules, names, zip_sizes(output, on_worker))
+
+
+def _add_thumbnails(
+    path: Path,
+    stimuli: Sequence[Stimulus],
+    options: RedOptions,
+    rules: dict[str, Any],
+    members: dict[str, Content],
+    say: Say,
+) -> None:
+    from mimicry.realign.build_thumbnails import write_thumbnails
+
+    write_thumbnails(path, stimuli, options.thumbnails, say)
+    rules["thumbnails"] = True
+    rules["sha256"][THUMBNAILS_NAME] = sha256_file(path)
+    members[THUMBNAILS_NAME] = path
 
 
 def _random(

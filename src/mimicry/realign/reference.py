@@ -18,7 +18,13 @@ from mimicry.errors import BundleError
 from mimicry.files import UnusableFile, read_regular_file
 from mimicry.realign.catalogue import Catalogue
 from mimicry.realign.registered import Registry, read_blue_registry
-from mimicry.realign.rules import BlueRules, RedRules, read_blue_rules, read_red_rules
+from mimicry.realign.rules import (
+    THUMBNAILS_NAME,
+    BlueRules,
+    RedRules,
+    read_blue_rules,
+    read_red_rules,
+)
 
 REGISTRY_NAME = "registry.json"
 CKA_NAME = "cka.npy"
@@ -76,11 +82,15 @@ class RedReference:
         The n stimuli.
     activations : tuple of float16 or float32 arrays, shape (n, width of the model)
         Of each secret model. Mapped into memory; finite where they are read.
+    thumbnails : Path or None
+        The file of small pictures, where the rules have one. Not looked at here, since no
+        score hangs on it.
     """
 
     rules: RedRules
     catalogue: Catalogue
     activations: tuple[Array, ...]
+    thumbnails: Path | None = None
 
 
 def read_blue_reference(folder: Path) -> BlueReference:
@@ -144,7 +154,10 @@ def read_red_reference(folder: Path, worker_data: Path) -> RedReference:
         models, listed = worker_data / rules.activations.removeprefix("/app/data/"), True
     paths = _model_files(models, listed=listed)
     return RedReference(
-        rules, catalogue, tuple(_activations(path, len(catalogue)) for path in paths)
+        rules,
+        catalogue,
+        tuple(_activations(path, len(catalogue)) for path in paths),
+        folder / THUMBNAILS_NAME if rules.thumbnails else None,
     )
 
 

@@ -1,7 +1,8 @@
 """``rules.json``: what a competition asks for, and what its scores are measured against.
 
 The file beside the reference data is complete. Its public copy, for participants, leaves
-out what would tell of secret data (`optimum`, `random`, `activations`, `sha256`).
+out what would tell of secret data (`optimum`, `random`, `activations`, `sha256`,
+`thumbnails`).
 """
 
 import re
@@ -27,6 +28,8 @@ CHECKED_FILES = {
     "blue": ("cka.npy", "cka_unbiased.npy", "registry.json"),
     "red": ("catalogue.jsonl",),
 }
+# Beside the rules of Red where the organisers may show images.
+THUMBNAILS_NAME = "thumbnails.npy"
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 Team = Literal["blue", "red"]
@@ -112,12 +115,15 @@ class RedRules:
         lie beside the rules.
     checksums : mapping of str to str
         As for `BlueRules`.
+    thumbnails : bool
+        Whether results pages may show images; then small ones lie beside the rules.
     """
 
     count: int
     random: RandomDraws | None
     activations: str | None
     checksums: Mapping[str, str] = field(default_factory=dict)
+    thumbnails: bool = False
 
 
 def read_rules(folder: Path, team: Team) -> BlueRules | RedRules:
@@ -191,7 +197,8 @@ def _optimum(found: object) -> Optimum:
 
 
 def _red(document: Mapping[str, Any]) -> RedRules:
-    _only(document, {"competition", "rule", "count", "random", "activations", "sha256"})
+    known = {"competition", "rule", "count", "random", "activations", "sha256", "thumbnails"}
+    _only(document, known)
     if document.get("rule") != "mean_cka":
         raise _invalid('"rule" must be "mean_cka"')
     # The unbiased estimate needs four stimuli.
@@ -212,14 +219,18 @@ def _red(document: Mapping[str, Any]) -> RedRules:
         isinstance(activations, str) and _is_worker_folder(activations)
     ):
         raise _invalid('"activations" must name a folder as "/app/data/<name>"')
-    return RedRules(count, random, activations, _checksums(document, "red"))
+    thumbnails = document.get("thumbnails", False)
+    if not isinstance(thumbnails, bool):
+        raise _invalid('"thumbnails" must be true or false')
+    return RedRules(count, random, activations, _checksums(document, "red"), thumbnails)
 
 
 def _checksums(document: Mapping[str, Any], team: Team) -> Mapping[str, str]:
     found = document.get("sha256", {})
     if not isinstance(found, dict):
         raise _invalid('"sha256" must be an object')
-    _only(found, set(CHECKED_FILES[team]), "sha256.")
+    more = {THUMBNAILS_NAME} if team == "red" else set()
+    _only(found, {*CHECKED_FILES[team], *more}, "sha256.")
     for name, value in found.items():
         if not isinstance(value, str) or not _SHA256.fullmatch(value):
             raise _invalid(f'"sha256.{name}" must be 64 lower-case hexadecimal digits')

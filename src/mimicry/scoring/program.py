@@ -5,19 +5,23 @@ import contextlib
 import io
 import json
 import math
+import platform
 import shutil
 import sys
 import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
+from xml.etree.ElementTree import Element
 
 from mimicry import __version__
 from mimicry.errors import BUG_SENTENCE, BundleError, MimicryError, run_program
 from mimicry.files import write_atomically
-from mimicry.reports.failure import failure_page
+from mimicry.reports.facts import Facts
+from mimicry.reports.layout import document
 from mimicry.scoring.settings import PhaseSettings, read_phase_settings
 
 # The platform reads scores.json, the challenge's documents speak of score.json.
@@ -25,6 +29,7 @@ SCORES_NAME = "scores.json"
 SCORES_COPY_NAME = "score.json"
 PAGE_NAME = "detailed_results.html"
 LOG_NAME = "scoring.log"
+LARGEST_PAGE = 400_000
 
 
 class Scored(NamedTuple):
@@ -37,13 +42,14 @@ class Scored(NamedTuple):
     counted : str
         What was scored, for the log, such as ``1,175 images``.
     page : callable
-        Given the page's title and the seconds that scoring took, returns the page of
-        the results. What it raises costs no scores.
+        Given what is known of the run, returns what the results page shows below its
+        heading. It keeps to the board's columns unless ``facts.full``. What it raises
+        costs no scores.
     """
 
     scores: Mapping[str, float]
     counted: str
-    page: Callable[[str, float], str]
+    page: Callable[[Facts], Sequence[Element]]
 
 
 @dataclass(frozen=True)
@@ -105,7 +111,7 @@ def run_scoring(
         _log(output, details)
         with contextlib.suppress(OSError):
             _remove_results(output)
-        _leave_reason(program, output, MimicryError("bug", BUG_SENTENCE))
+        _leave_reason(program, program_folder, output, MimicryError("bug", BUG_SENTENCE))
 
     return run_program(lambda: _score(program, program_folder, source, output), on_bug=on_bug)
 
@@ -141,10 +147,11 @@ def _score(program: ScoringProgram, program_folder: Path, source: Path, output: 
         settings = read_phase_settings(program_folder, program.task)
         scored = program.score(source)
         seconds = time.monotonic() - started
-        _leave_results(program, output, scored, _title(program, settings), seconds)
+        _leave_results(program, output, scored, seconds)
+        _leave_page(output, scored, _facts(program, settings, seconds))
     except MimicryError as error:
         _remove_results(output)
-        _leave_reason(program, output, error)
+        _leave_reason(program, program_folder, output, error)
         raise
 
 
@@ -166,18 +173,11 @@ def _remove_results(output: Path) -> None:
             path.unlink(missing_ok=True)
 
 
-def _leave_results(
-    program: ScoringProgram, output: Path, scored: Scored, title: str, seconds: float
-) -> None:
+def _leave_results(program: ScoringProgram, output: Path, scored: Scored, seconds: float) -> None:
     scores = dict(scored.scores)
     if tuple(scores) != program.columns or not all(map(math.isfinite, scores.values())):
         # The platform would show a submission with a missing score above all others.
         raise RuntimeError(f"task {program.task} must write {program.columns}, each of them finite")
-    try:
-        write_atomically(output / PAGE_NAME, scored.page(title, seconds))
-    except Exception:
-        # The page is a courtesy: without it the scores still stand.
-        _log(output, traceback.format_exc())
     document = json.dumps(scores, indent=2, allow_nan=False) + "\n"
     try:
         write_atomically(output / SCORES_COPY_NAME, document)
@@ -185,26 +185,73 @@ def _leave_results(
     except OSError as error:
         raise _unwritable(output, error) from error
     print(
-        f"Wrote {SCORES_NAME}, {SCORES_COPY_NAME} ({len(scores)} columns) and {PAGE_NAME} "
-        f"for {scored.counted} in {seconds:.1f} s",
+        f"Wrote {SCORES_NAME} and {SCORES_COPY_NAME} ({len(scores)} columns) for "
+        f"{scored.counted} in {seconds:.1f} s",
         flush=True,
     )
 
 
-def _leave_reason(program: ScoringProgram, output: Path, error: MimicryError) -> None:
+def _leave_page(output: Path, scored: Scored, facts: Facts) -> None:
+    """Write the results page: a courtesy, without which the scores still stand.
+
+    Where the full page cannot be had, that of the board's columns takes its place, and the
+    organiser's log says why.
+    """
+    for full in (True, False) if facts.full else (False,):
+        try:
+            content = scored.page(facts._replace(full=full))
+            page = document(facts.title, *content, subtitle=facts.subtitle).encode("utf-8")
+            if len(page) > LARGEST_PAGE:
+                raise RuntimeError(
+                    f"the page has {len(page):,} bytes, allowed are {LARGEST_PAGE:,}"
+                )
+            write_atomically(output / PAGE_NAME, page)
+        except Exception:
+            _log(output, traceback.format_exc())
+        else:
+            print(f"Wrote {PAGE_NAME}" + (" (the board's columns)" if not full else ""), flush=True)
+            return
+    print(f"{PAGE_NAME} could not be written; {LOG_NAME} says why. The scores stand.", flush=True)
+
+
+def _leave_reason(
+    program: ScoringProgram, program_folder: Path, output: Path, error: MimicryError
+) -> None:
     """Write the page that tells why there are no scores; never hide the reason itself."""
     try:
-        page = failure_page(
-            _title(program, None), error.sentence, error.code, error.kind, __version__
-        )
+        # Only a run that fails needs the list of errors.
+        from mimicry.reports.failure import failure_page
+
+        settings = None
+        with contextlib.suppress(MimicryError):
+            settings = read_phase_settings(program_folder, program.task)
+        title, subtitle = _names(program, settings)
+        page = failure_page(title, error.sentence, error.code, error.kind, __version__, subtitle)
         write_atomically(output / PAGE_NAME, page)
     except Exception:
         _log(output, traceback.format_exc())
 
 
-def _title(program: ScoringProgram, settings: PhaseSettings | None) -> str:
-    where = f" · {settings.competition} · {settings.phase}" if settings else ""
-    return f"{program.title} (task {program.task}){where}"
+def _facts(program: ScoringProgram, settings: PhaseSettings | None, seconds: float) -> Facts:
+    title, subtitle = _names(program, settings)
+    versions = [("Mimicry", __version__), ("Python", platform.python_version())]
+    # What scoring has loaded; naming more would only cost the time to load it.
+    for module, name in (("numpy", "NumPy"), ("sklearn", "scikit-learn")):
+        if module in sys.modules:
+            versions.append((name, str(sys.modules[module].__version__)))
+    now = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
+    return Facts(
+        title=title,
+        subtitle=subtitle,
+        full=settings is not None and settings.full_page,
+        seconds=seconds,
+        provenance=(("Scored", now), *versions),
+    )
+
+
+def _names(program: ScoringProgram, settings: PhaseSettings | None) -> tuple[str, str | None]:
+    title = f"{program.title} (task {program.task})"
+    return title, f"{settings.competition} · {settings.phase}" if settings else None
 
 
 def _log(output: Path, details: str) -> None:

@@ -9,14 +9,25 @@ from mimicry.files import UnusableFile, read_regular_file
 
 FILE_NAME = "phase.json"
 MAX_BYTES = 64 * 1024
+FULL, DECLARED = "full", "declared"
 
 
 class PhaseSettings(NamedTuple):
-    """Names of the competition, phase and task that a program was packed for."""
+    """What a program was packed for.
+
+    Attributes
+    ----------
+    competition, phase, task : str
+        Their names.
+    full_page : bool
+        Whether the phase's rules let the results page show more than the board's columns.
+        Never where the file does not say so.
+    """
 
     competition: str
     phase: str
     task: str
+    full_page: bool
 
 
 def read_phase_settings(program_folder: Path, task: str) -> PhaseSettings | None:
@@ -36,14 +47,17 @@ def read_phase_settings(program_folder: Path, task: str) -> PhaseSettings | None
     except (ValueError, RecursionError):
         raise _unusable("is not JSON") from None
     names = record if isinstance(record, dict) else {}
-    competition, phase, packed_for = (names.get(key) for key in PhaseSettings._fields)
+    competition, phase, packed_for = (names.get(key) for key in ("competition", "phase", "task"))
     if not (
         isinstance(competition, str) and isinstance(phase, str) and isinstance(packed_for, str)
     ):
         raise _unusable("does not name competition, phase and task")
     if packed_for != task:
         raise _unusable(f"is made for task {packed_for}, but this program scores task {task}")
-    return PhaseSettings(competition, phase, packed_for)
+    shown = names.get("results_page", DECLARED)
+    if shown not in (FULL, DECLARED):
+        raise _unusable(f"has a results_page that is neither {FULL} nor {DECLARED}")
+    return PhaseSettings(competition, phase, packed_for, shown == FULL)
 
 
 def _unusable(finding: str) -> BundleError:

@@ -14,19 +14,23 @@ from mimicry.similarity.all_pairs import (
 )
 from mimicry.similarity.uncertainty import (
     MeanCka,
+    MeanInfluences,
     bootstrap_matrices,
     bootstrap_standard_error,
     mean_cka,
+    mean_cka_influences,
     mean_cka_standard_error,
 )
 
 __all__ = [
     "METRICS",
     "MeanCka",
+    "MeanInfluences",
     "Metric",
     "bootstrap_matrices",
     "bootstrap_standard_error",
     "mean_cka",
+    "mean_cka_influences",
     "mean_cka_standard_error",
     "mean_pairwise",
     "minimum_pairwise",

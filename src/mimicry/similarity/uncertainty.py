@@ -51,6 +51,22 @@ class MeanCka(NamedTuple):
     unbiased_standard_error: float
 
 
+class MeanInfluences(NamedTuple):
+    """Mean CKA over all pairs of models, and how far each stimulus moves it.
+
+    Attributes
+    ----------
+    mean : float
+        In units of CKA.
+    influences : array of float64, shape (n,)
+        In the order of the stimuli, of sum 0 up to rounding and terms of second order;
+        their root of the sum of squares, divided by n, is the standard error.
+    """
+
+    mean: float
+    influences: npt.NDArray[np.float64]
+
+
 def bootstrap_matrices(
     activations: Iterable[object],
     *,
@@ -191,7 +207,28 @@ def mean_cka_standard_error(activations: Iterable[object], *, unbiased: bool = F
     ValueError
         As for `similarity_matrix`.
     """
-    return _mean_cka(Source(activations), (unbiased,))[0][1]
+    return _standard_error(_mean_cka(Source(activations), (unbiased,))[0])
+
+
+def mean_cka_influences(activations: Iterable[object], *, unbiased: bool = False) -> MeanInfluences:
+    """Return the mean of linear CKA over all pairs, and what every stimulus adds to it.
+
+    Sums of products of two sets' influences over the stimuli that both hold give the
+    covariance of their means, so that sets that overlap can be compared.
+
+    Parameters
+    ----------
+    activations : sequence or re-iterable of array_like, each (n, d_m)
+        Of M models over the same n stimuli.
+    unbiased : bool
+        Of unbiased CKA.
+
+    Raises
+    ------
+    ValueError
+        As for `similarity_matrix`.
+    """
+    return _mean_cka(Source(activations), (unbiased,))[0]
 
 
 def mean_cka(activations: Iterable[object]) -> MeanCka:
@@ -207,11 +244,18 @@ def mean_cka(activations: Iterable[object]) -> MeanCka:
         As for `similarity_matrix`; less than 4 stimuli.
     """
     biased, unbiased = _mean_cka(Source(activations), (False, True))
-    return MeanCka(*biased, *unbiased)
+    return MeanCka(
+        *(biased.mean, _standard_error(biased)), *(unbiased.mean, _standard_error(unbiased))
+    )
 
 
-def _mean_cka(source: Source, kinds: tuple[bool, ...]) -> list[tuple[float, float]]:
-    """Return mean and standard error for each kind asked for, unbiased or not."""
+def _standard_error(found: MeanInfluences) -> float:
+    """Return the standard error that influences of one mean make."""
+    return float(np.linalg.norm(found.influences) / found.influences.size)
+
+
+def _mean_cka(source: Source, kinds: tuple[bool, ...]) -> list[MeanInfluences]:
+    """Return mean and influences for each kind asked for, unbiased or not."""
     n, count = source.stimuli, source.count
     upper = np.triu_indices(count)
     parts = [shares for _, shares in _shares(source, kinds, "float64")]
@@ -229,7 +273,7 @@ def _mean_cka(source: Source, kinds: tuple[bool, ...]) -> list[tuple[float, floa
         weights = np.bincount(upper[0], value, count) + np.bincount(upper[1], value, count)
         pairs = count * (count - 1) / 2
         influence = n * (2.0 * shares @ np.where(usable, 1.0 / scale, 0.0) - own @ weights) / pairs
-        result.append((float(value.sum() / pairs), float(np.linalg.norm(influence) / n)))
+        result.append(MeanInfluences(float(value.sum() / pairs), influence))
     return result
 
 

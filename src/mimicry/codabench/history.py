@@ -1,0 +1,92 @@
+"""What a participant has achieved in a phase over time, run by run."""
+
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from typing import NamedTuple
+
+from mimicry.codabench.board import Scores, ranking_key
+from mimicry.codabench.model import Competition, Leaderboard, Phase
+from mimicry.codabench.quotas import SURPLUS, handed_in, marks
+from mimicry.codabench.records import FINISHED, RunRecord
+
+_LONG_AGO = datetime.min.replace(tzinfo=UTC)
+
+
+class Attempt(NamedTuple):
+    """A run that has a value to rank by.
+
+    Attributes
+    ----------
+    when : datetime or None
+        When it was handed in, UTC; None where that is unknown.
+    value : float
+        Of the primary column, of the task that the run ranks by.
+    folder : str
+        Where the run lies.
+    """
+
+    when: datetime | None
+    value: float
+    folder: str
+
+
+def ranked_task(tasks: Mapping[str, Scores], leaderboard: Leaderboard) -> str | None:
+    """Return the key of the task that a run is placed by: its best single one.
+
+    None for a run without any finished task; of equal tasks the first.
+    """
+    if not tasks:
+        return None
+    return min(tasks, key=lambda key: ranking_key(tasks[key], leaderboard))
+
+
+def ranked_value(tasks: Mapping[str, Scores], leaderboard: Leaderboard) -> float | None:
+    """Return the value that a run is placed by, None where it has none."""
+    key = ranked_task(tasks, leaderboard)
+    return None if key is None else tasks[key].get(leaderboard.primary.key)
+
+
+def attempts(
+    competition: Competition,
+    phase: Phase,
+    runs: Iterable[tuple[str, RunRecord]],
+    *,
+    surplus: bool = False,
+) -> dict[str, tuple[Attempt, ...]]:
+    """Collect what every participant has handed in to a phase and got a score for.
+
+    Parameters
+    ----------
+    competition, phase : Competition, Phase
+        Whose runs; others are ignored.
+    runs : iterable of (str, RunRecord)
+        Pairs of folder and record, all of the phase: quotas count them.
+    surplus : bool
+        Also count what is above the quotas, which the platform refuses.
+
+    Returns
+    -------
+    dict of str to tuple of Attempt
+        By participant, each by time of submission, unknown times first; of equal times
+        in the order given. The last one is the latest.
+    """
+    own = [(f, r) for f, r in runs if (r.competition, r.phase) == (competition.id, phase.slug)]
+    times = [handed_in(record) for _, record in own]
+    keys = [task.key for task in phase.tasks]
+    found: dict[str, list[Attempt]] = {}
+    for (folder, record), time, mark in zip(own, times, marks(phase, times), strict=True):
+        refused = mark is not None and mark.kind == SURPLUS and not surplus
+        if record.finished is None or refused:
+            continue
+        tasks = {
+            key: record.tasks[key].scores or {}
+            for key in keys
+            if key in record.tasks and record.tasks[key].state == FINISHED
+        }
+        value = ranked_value(tasks, competition.leaderboard)
+        if value is not None:
+            found.setdefault(record.participant, []).append(Attempt(time.when, value, folder))
+    return {
+        name: tuple(sorted(own_attempts, key=lambda one: one.when or _LONG_AGO))
+        for name, own_attempts in found.items()
+    }
