@@ -1,5 +1,6 @@
 """The README and the documents say what is so."""
 
+import json
 import re
 import subprocess
 import sys
@@ -7,6 +8,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
+from PIL import Image
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), ROOT / "CHANGELOG.md"]
@@ -45,6 +47,24 @@ def test_the_picture_of_the_board_shows_what_the_demo_scores() -> None:
     # seven by 0.14; a picture of an older baseline is farther off.
     differences = [abs(float(a) - float(b)) for a, b in zip(shown, numbers, strict=True)]
     assert sum(differences) / len(differences) < 0.02
+
+
+@pytest.mark.parametrize("name", ["board-page", "results-page"])
+def test_the_pictures_of_pages_show_what_the_demo_scores(name: str) -> None:
+    with Image.open(ROOT / "docs" / "images" / f"{name}.png") as picture:
+        shown = json.loads(picture.text["scores"])  # type: ignore[attr-defined]
+        assert picture.width >= 1200 and len(picture.convert("RGB").getcolors(1 << 24) or []) > 20
+    phase = ROOT / "runs" / "demo" / "hybrid" / "development"
+    if not phase.is_dir():
+        pytest.skip("no demo run here: make demo")
+    shown = shown if name == "board-page" else {"anomaly_code_submission": shown}
+    assert set(shown) <= {run.name for run in phase.iterdir()}
+    differences = []
+    for run, scores in shown.items():
+        now = json.loads((phase / run / "run.json").read_text())["tasks"]["hybrid"]["scores"]
+        differences += [abs(now[key] - value) for key, value in scores.items()]
+    # As for the board's drawing.
+    assert differences and sum(differences) / len(differences) < 0.02
 
 
 def test_every_make_target_explains_itself() -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from browser_watch import looking_at
+from browser_watch import WIDTHS, looking_at
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Locator, Page
@@ -72,6 +72,34 @@ def test_the_address_remembers_the_tab(played: Path, browser: "Browser") -> None
         page.reload()
         assert panel(page, "red", "final").is_visible()
         assert not panel(page, "hybrid", "development").is_visible()
+
+
+def test_on_a_phone_the_tabs_take_a_line_and_stay_in_sight(
+    played: Path, browser: "Browser"
+) -> None:
+    width, height = WIDTHS["phone"]
+    context = browser.new_context(viewport={"width": width, "height": height}, offline=True)
+    try:
+        page = context.new_page()
+        for competition in sorted(COMPETITIONS):
+            page.goto("about:blank")
+            page.goto(f"{(played / 'board.html').as_uri()}#{competition}-final")
+            assert panel(page, competition, "final").is_visible()
+            lists = [one for one in page.get_by_role("tablist").all() if one.is_visible()]
+            assert len(lists) == 2
+            for one in lists:
+                around = one.bounding_box()
+                chosen = one.locator("[aria-selected=true]").bounding_box()
+                assert around is not None and chosen is not None
+                assert 0 <= around["y"] < height / 2 and around["height"] < 70
+                assert chosen["x"] >= 0 and chosen["x"] + chosen["width"] <= width
+        lists[0].get_by_role("tab").first.focus()
+        for key in ("End", "Home"):
+            page.keyboard.press(key)
+            box = page.evaluate("document.activeElement.getBoundingClientRect().toJSON()")
+            assert box["left"] >= 0 and box["right"] <= width
+    finally:
+        context.close()
 
 
 def test_a_click_on_a_heading_sorts_and_the_order_comes_back(

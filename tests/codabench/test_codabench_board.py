@@ -13,9 +13,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mimicry.codabench.board import Entry, apply_rule, find_runs, make_board, rank
-from mimicry.codabench.board_text import board_csv, board_json, board_table
+from mimicry.codabench.board import Entry, apply_rule, make_board, rank
+from mimicry.codabench.board_data import board_csv, board_json
+from mimicry.codabench.board_text import board_table
 from mimicry.codabench.competition import Column, Competition, Leaderboard, load_competition
+from mimicry.codabench.found_runs import find_runs
 from mimicry.codabench.records import RunRecord, TaskRecord, read_run, write_run
 from mimicry.errors import BundleError
 

@@ -111,9 +111,38 @@ def test_rows_that_are_not_told_apart_are_marked_in_words(
     assert [a["data-rank"] for a in marked] == ["2"]
     assert "1–2" in page.words
     assert "95 %" in page.words
+    assert "difference holds 0: ranks 1 and 2." in page.words
     plain = board(filled, tmp_path / "p.html", "--phase", "development", "--no-intervals")
     assert "ranks" not in plain.hooks("data-column")
     assert "were not computed" in plain.words
+
+
+def test_no_row_is_tied_with_a_first_about_which_nothing_is_known(
+    bundle: Path, board: Board, tmp_path: Path
+) -> None:
+    shutil.rmtree(bundle / "runs/hybrid/development/good/hybrid/prediction")
+    page = board(bundle, tmp_path / "b.html", "--phase", "development")
+    assert rows(page)[0] == "good" and "No interval for rank 1" in page.words
+    assert not [a for a in page.all("tr") if a.get("class") == "here"]
+    assert [text for _, text in page.texts].count("not told apart from the first") == 1
+
+
+@pytest.mark.parametrize("patience", [0.0, 1e9])
+def test_progress_is_told_where_it_takes_long(
+    filled: Path,
+    tmp_path: Path,
+    patience: float,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("mimicry.commands.board.PATIENCE", patience)
+    assert main(["board", "--bundle", str(filled), "--html", str(tmp_path / "b.html")]) == 0
+    lines = capsys.readouterr().err.splitlines()
+    if patience:
+        assert lines == []
+    else:
+        assert "intervals of hybrid, Development: reading run 2 of 3" in lines
+        assert any(line.startswith("page 6 of 6: ") for line in lines)
 
 
 def test_history_migration_and_failures_are_shown(

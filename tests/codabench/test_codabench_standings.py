@@ -17,8 +17,9 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from mimicry.codabench.board import Board
-from mimicry.codabench.board_text import board_content, board_csv, board_json, board_table
-from mimicry.codabench.comparing import compare_scores
+from mimicry.codabench.board_data import board_content, board_csv, board_json
+from mimicry.codabench.board_text import board_table
+from mimicry.codabench.comparing_hybrids import compare_scores, ranks_of
 from mimicry.codabench.standing_text import ranks_together, shown_ranks
 from mimicry.codabench.standings import Standing, Standings, find_standings, rank_ranges
 from mimicry.hybrids.grading import grade
@@ -208,17 +209,34 @@ def test_several_tasks_rank_by_the_best_single_one(tmp_path: Path) -> None:
     assert "–" in row[3] and row[4] in {"1", "1–2", "2"}
 
 
-def test_progress_is_told_where_it_takes_long(
-    place: Place, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_steps_are_told(place: Place) -> None:
     for number in range(3):
         place.run(f"p{number}", hybrid=skilled(labels(), 2.0, number))
     lines: list[str] = []
     find_standings(place.board(), place.competition, place.phase, report=lines.append)
-    assert lines == []
-    monkeypatch.setattr("mimicry.codabench.standings.PATIENCE", 0.0)
-    find_standings(place.board(), place.competition, place.phase, report=lines.append)
-    assert 3 <= len(lines) <= 12 and all(line.startswith("intervals: ") for line in lines)
+    for line in ("reading run 3 of 3", "comparing submission 1 of 3"):
+        assert lines.count(line) == 1
+    assert any(line.startswith("drawing the images anew") for line in lines)
+
+
+def test_submissions_drawn_a_few_at_a_time_are_compared_as_all_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    reference, task = labels(), TASKS["hybrid"]
+    scores = [skilled(reference, 1.0 + n / 10, n % 5) for n in range(7)]
+    values = np.array([grade(task, reference, own)["challenge_score"] for own in scores])
+    steps: list[str] = []
+    limits, above = compare_scores(task, reference, scores, values, draws=500)
+    monkeypatch.setattr("mimicry.codabench.comparing_hybrids.CHUNK", 2 * len(reference.hybrid))
+    # Their order says the same as the scores.
+    ranks = [ranks_of(own) for own in scores]
+    again = compare_scores(task, reference, ranks, values, draws=500, step=steps.append)
+    assert again[0] == limits and (again[1] == above).all()
+    assert sum("drawing" in step for step in steps) == 4
+    assert limits == [
+        interval(draw_scores(task, reference, [own], draws=500).one(0), value)
+        for own, value in zip(scores, values.tolist(), strict=True)
+    ]
 
 
 def test_text_csv_and_json_say_the_same(place: Place) -> None:

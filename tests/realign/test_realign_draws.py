@@ -11,9 +11,10 @@ import numpy.typing as npt
 import pytest
 from realign_stage import CATALOGUE, REGISTRY, ROOT, blue, red, write_blue, write_red
 
-from mimicry.codabench.board import Board, find_runs, make_board
+from mimicry.codabench.board import Board, make_board
 from mimicry.codabench.board_text import board_table
 from mimicry.codabench.competition import load_competition
+from mimicry.codabench.found_runs import find_runs
 from mimicry.codabench.records import RunRecord, TaskRecord, read_run, write_run
 from mimicry.codabench.rescoring import rescored
 from mimicry.codabench.standings import Standings, find_standings

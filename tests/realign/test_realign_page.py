@@ -21,7 +21,7 @@ from mimicry.codabench.packing import ProgramSettings, stage_program
 from mimicry.realign import program
 from mimicry.realign.blue import score_models
 from mimicry.realign.details_blue import MOST_CLUSTERED, blue_details, clustered_order
-from mimicry.realign.details_red import red_details, spread_evenly
+from mimicry.realign.details_red import divergences, red_details, spread_evenly
 from mimicry.realign.red import score_images
 from mimicry.realign.reference import read_blue_reference, read_red_reference
 from mimicry.realign.rules import THUMBNAILS_NAME, Team
@@ -32,6 +32,7 @@ from mimicry.reports.facts import Facts, ScoreRow
 from mimicry.reports.layout import document
 from mimicry.reports.red import red_page
 from mimicry.scoring.program import LARGEST_PAGE, Scored
+from mimicry.similarity import similarity_matrix
 
 WRITE = {"blue": write_blue, "red": write_red}
 GOOD = {"blue": blue("resnet50", "resnet50d", "vit_base"), "red": red(range(10))}
@@ -165,12 +166,55 @@ class TestFull:
         assert not re.search(r"ILSVRC|JPEG|\.npy|\.json|/app|[0-9a-f]{64}", text)
         assert str(stage.source) not in page and "ILSVRC" not in page and ".npy" not in page
 
-    def test_blue_names_its_models_and_no_other(self, stage: Stage) -> None:
+    def test_blue_names_no_model(self, stage: Stage) -> None:
         write_blue(stage.ref)
-        text = said(drawn(scored(stage, "blue"), FULL))
-        for name in ("resnet50", "resnet50d", "vit_base"):
-            assert name in text
-        assert "mixer" not in text and "copy" not in text
+        page = drawn(scored(stage, "blue"), FULL)
+        for entry in REGISTRY:
+            assert entry["model_name"] not in page and entry["layer"] not in said(page)
+        assert set(re.findall(r"models\[\d+\]", page)) == {f"models[{at}]" for at in range(3)}
+
+    def test_blue_pages_tell_nothing_of_the_registry(self, tmp_path: Path) -> None:
+        one, other = Stage(tmp_path / "one"), Stage(tmp_path / "other")
+        cka, unbiased, replicates = write_blue(one.ref, count=4)
+        write_blue(other.ref, count=4)
+        # The same models under other names, in another order.
+        turn = [3, 5, 1, 0, 4, 2]
+        entries = [dict(REGISTRY[row], model_name=f"x{row}") for row in turn]
+        (other.ref / "registry.json").write_text(json.dumps(entries))
+        for matrix, name in ((cka, "cka"), (unbiased, "cka_unbiased")):
+            np.save(other.ref / f"{name}.npy", matrix[np.ix_(turn, turn)])
+        drawn_anew = np.zeros((len(replicates), *cka.shape), dtype=np.float32)
+        upper = np.triu_indices(len(cka))
+        drawn_anew[:, upper[0], upper[1]] = drawn_anew[:, upper[1], upper[0]] = replicates
+        moved = drawn_anew[:, turn][:, :, turn][:, upper[0], upper[1]]
+        np.save(other.ref / "replicates.npy", moved)
+        chosen = (4, 2, 0, 1)
+        names = [REGISTRY[row]["model_name"] for row in chosen]
+        layers = [REGISTRY[row]["layer"] for row in chosen]
+        pages = []
+        for place, called in ((one, names), (other, [f"x{row}" for row in chosen])):
+            place.submit(
+                blue(*({"model_name": name, "layer_name": layer}
+                       for name, layer in zip(called, layers, strict=True)))
+            )  # fmt: skip
+            pages.append(drawn(program.score_submission("blue", place.source), FULL))
+        assert pages[0] == pages[1]
+
+    def test_permuting_a_blue_list_permutes_the_labels(self, stage: Stage) -> None:
+        cka, _, _ = write_blue(stage.ref, count=4)
+        chosen = [(name, REGISTRY[row]["layer"], row)
+                  for row, name in ((4, "mixer"), (0, "resnet50"), (2, "vit_base"),
+                                    (1, "resnet50d"))]  # fmt: skip
+        for order in itertools.permutations(chosen):
+            stage.submit(
+                blue(*({"model_name": name, "layer_name": layer} for name, layer, _ in order))
+            )
+            text = said(drawn(program.score_submission("blue", stage.source), FULL))
+            told = re.findall(r"models\[(\d)\] and models\[(\d)\] (\d\.\d\d)", text)
+            assert len(told) == 6
+            for one, other, similarity in told:
+                pair = order[int(one)][2], order[int(other)][2]
+                assert similarity == f"{cka[pair]:.2f}"
 
     def test_red_numbers_its_models_whatever_the_files_are_called(self, tmp_path: Path) -> None:
         one, other = Stage(tmp_path / "one"), Stage(tmp_path / "other")
@@ -231,21 +275,22 @@ class TestBlueDetails:
         rows = (4, 0, 2, 1)
         scores = score_models(rows, reference)
         details = blue_details(rows, reference, scores)
-        names = [one["model_name"] for one in REGISTRY]
-        assert sorted(details.names) == sorted(names[row] for row in rows)
-        at = {name: names.index(name) for name in details.names}
+        assert sorted(details.places) == [0, 1, 2, 3]
         for i, j in itertools.product(range(4), range(4)):
-            place = at[details.names[i]], at[details.names[j]]
+            place = rows[details.places[i]], rows[details.places[j]]
             assert details.cka[i][j] == cka[place] and details.cka_unbiased[i][j] == unbiased[place]
         pairs = {(one, other): cka[one, other] for one, other in itertools.combinations(rows, 2)}
         for member in details.members:
-            row = at[member.name]
+            row = rows[member.place]
             rest = [value for pair, value in pairs.items() if row not in pair]
             own = [value for pair, value in pairs.items() if row in pair]
             assert member.similarity == pytest.approx(np.mean(own))
             assert member.change == pytest.approx(np.mean(rest) - scores["score"])
         changes = [member.change or 0 for member in details.members]
         assert changes == sorted(changes, reverse=True) and changes[0] > 0 > changes[-1]
+        for pair in (*details.least, *details.most):
+            assert pair.one < pair.other
+            assert pair.similarity == cka[rows[pair.one], rows[pair.other]]
         assert [pair.similarity for pair in details.least] == sorted(pairs.values())[:5]
         assert [pair.similarity for pair in details.most] == sorted(pairs.values())[:0:-1]
         assert details.pairs == 6 and details.below == () and details.threshold is None
@@ -267,12 +312,8 @@ class TestBlueDetails:
                 if len(rows) == 2:
                     assert member.change is None
                     continue
-                # Rows, since two layers of one model share a name.
-                possible = {
-                    score_models(rest, reference)["score"] - scores["score"]
-                    for rest in itertools.combinations(rows, len(rows) - 1)
-                }
-                assert member.change in possible
+                rest = tuple(row for place, row in enumerate(rows) if place != member.place)
+                assert member.change == score_models(rest, reference)["score"] - scores["score"]
             page = blue_page([ScoreRow("score", "Score", scores["score"], "")], "n models", FULL,
                              details)  # fmt: skip
             assert ("every one of its" in said(document("x", *page))) is not bool(low)
@@ -310,7 +351,7 @@ class TestBlueDetails:
 
 
 def large_blue(stage: Stage, models: int, threshold: float = 0.3) -> tuple[Any, str]:
-    """Return details and page of all models of a made-up registry, with long names."""
+    """Return details and page of all models of a made-up registry."""
     draw = np.random.default_rng(2)
     write_blue(
         stage.ref, rule="largest_set", count=None, threshold=threshold,
@@ -318,10 +359,7 @@ def large_blue(stage: Stage, models: int, threshold: float = 0.3) -> tuple[Any, 
     )  # fmt: skip
     half = np.triu(draw.uniform(0.2, 0.9, (models, models)), 1)
     cka = half + half.T + np.eye(models)
-    entries = [
-        dict(REGISTRY[1], model_name=f"vit_large_patch14_224.laion2b_ft_in12k_in1k_{number}")
-        for number in range(max(models, 9))
-    ]
+    entries = [dict(REGISTRY[1], model_name=f"vit_{number}") for number in range(max(models, 9))]
     padded = np.eye(len(entries))
     padded[:models, :models] = cka
     (stage.ref / "registry.json").write_text(json.dumps(entries))
@@ -353,6 +391,26 @@ class TestRedDetails:
             assert (values == values.T).all() and not values.diagonal().any()
         assert details.interval == interval_of(scores["score"], scores["standard_error"])
         assert (details.stimuli, details.catalogue) == (10, 40)
+
+    @pytest.mark.parametrize("budget", [None, 4000])
+    def test_both_matrices_are_those_of_the_library(
+        self, monkeypatch: pytest.MonkeyPatch, budget: int | None
+    ) -> None:
+        draw = np.random.default_rng(5)
+        shared = draw.normal(size=(60, 5))
+        models = [shared @ draw.normal(size=(5, width)) + draw.normal(size=(60, width))
+                  for width in (3, 30, 200)]  # fmt: skip
+        models += [np.ones((60, 4)), np.eye(60)]
+        before = [model.copy() for model in models]
+        if budget is not None:
+            monkeypatch.setattr("mimicry.similarity.cka.BUDGET", budget)
+        for found, metric in zip(divergences(models), ("cka", "cka-unbiased"), strict=True):
+            expected = 1 - similarity_matrix(models, metric, dtype="float64")
+            np.fill_diagonal(expected, 0)
+            np.testing.assert_allclose(found, expected, atol=2e-6)
+            assert (found == found.T).all()
+        for model, same in zip(models, before, strict=True):
+            np.testing.assert_array_equal(model, same)
 
     def test_classes_and_data_sets_are_counted(self, stage: Stage) -> None:
         write_red(stage.ref)

@@ -30,7 +30,19 @@ def row(name: str = "ann", value: float | None = 0.5, **changes: object) -> Boar
 
 def phase(*rows: BoardRow, **changes: object) -> PhasePart:
     made = PhasePart(
-        *("final", "x-final", "Final", "About it.", RANKING, [OTHER], rows, [], [], "By draws.")
+        *(
+            "final",
+            "x-final",
+            "Final",
+            "About it.",
+            RANKING,
+            [OTHER],
+            rows,
+            [],
+            None,
+            [],
+            "By draws.",
+        )
     )
     return made._replace(**changes)
 
@@ -64,6 +76,28 @@ def test_intervals_and_ranks_are_shown_as_text_and_drawn() -> None:
     assert told.count("not told apart from the first") == 1
     assert sum(a.get("class") == "spark r-plain" for a in found.all("svg")) == 2
     assert "n/a" in found.words
+
+
+def test_ranks_that_are_not_told_apart_are_named_in_sight() -> None:
+    told = "Not told apart: ranks 2 and 3."
+    _, found = page(phase(row("ann"), row("bob"), together=told))
+    (around,) = [around for around, text in found.texts if text == told]
+    assert "details" not in around and "table" not in around
+    assert told not in page(phase(together=told))[1].words
+
+
+def test_captions_do_not_scroll_away_and_regions_have_names_of_their_own() -> None:
+    parts = [
+        CompetitionPart(key, key, name, [phase(row(), key=other, anchor=f"{key}-{other}",
+                                               name=other) for other in ("a", "b")])
+        for key, name in (("x", "The X"), ("y", "The Y"))
+    ]  # fmt: skip
+    found = Page(board_page(parts, made="now"))
+    assert not found.all("caption")
+    (around, *_) = [around for around, text in found.texts if text.startswith("1 row; ")]
+    assert "table" not in around
+    names = [a["aria-label"] for a in found.all("div") if a.get("role") == "region"]
+    assert len(set(names)) == 4
 
 
 def test_without_intervals_the_page_says_so() -> None:

@@ -271,6 +271,22 @@ def test_a_heat_map_shades_by_value() -> None:
     assert [cell.text for cell in cells] == ["1.00", "0.25", "-3.00", "0.00"]
 
 
+def test_a_heat_map_numbers_columns_and_rows() -> None:
+    made = heat_map([[1, 0], [0, 1]], ["resnet", "mixer"], title="t")
+    assert [head.text for head in made.iter("th")] == ["1", "2", "1 resnet", "2 mixer"]
+    assert [head.get("title") for head in made.iter("th")] == ["resnet", "mixer"] * 2
+
+
+def test_a_heat_map_of_names_with_numbers_has_no_others() -> None:
+    names = ["model 4", "model 2"]
+    made = heat_map([[1, 0], [0, 1]], names, title="t", short=["4", "2"])
+    assert [head.text for head in made.iter("th")] == ["4", "2", *names]
+    assert [head.get("title") for head in made.iter("th")] == names * 2
+    for short in ([], ["4"], ["4", "2", "1"]):
+        with pytest.raises(ValueError, match="as many short ones"):
+            heat_map([[1, 0], [0, 1]], names, title="t", short=short)
+
+
 def test_a_large_heat_map_is_a_picture_that_tells_its_extremes() -> None:
     count = 41
     values = [[1.0 if a == b else 0.5 for b in range(count)] for a in range(count)]
@@ -338,14 +354,32 @@ def test_ticks_lie_within_the_scale(one: float, other: float, most: int) -> None
     assert all(low <= tick <= high for tick in found)
 
 
-def test_the_numbers_of_an_axis_are_not_cut_off() -> None:
-    edges = [0, 1_000_000]
-    made = step_chart([Steps("a", edges, [2_000_000], "one")], title="t", **AXES)
+@pytest.mark.parametrize(
+    "made",
+    [
+        step_chart([Steps("a", [0, 1_000_000], [2_000_000], "one")], title="t", **AXES),
+        interval_chart([Interval("a", 0.5, 0.4, 0.6)], title="t", low=0.3875, high=0.6125),
+        interval_chart([Interval("a", 0.5, 0.4, 0.6)], title="t", low=-1e6, high=1e6),
+    ],
+)
+def test_the_numbers_of_an_axis_are_not_cut_off(made: Element) -> None:
     for text in made.findall(".//text"):
         at, width = float(text.get("x", "")), text_width(text.text or "")
         start = {"middle": at - width / 2, "end": at - width}.get(text.get("text-anchor", ""), at)
         assert start >= 0
         assert start + width <= WIDTH + 0.01
+
+
+@pytest.mark.parametrize(("low", "high"), [(0.0, 1.0), (0.35, 0.65), (0.125, 0.375), (-1e6, 1e6)])
+def test_the_outermost_numbers_stand_below_their_ticks(low: float, high: float) -> None:
+    made = interval_chart([Interval("a", low, None, None)], title="t", low=low, high=high)
+    marks = [line.get("x1") for line in made.iter("line") if line.get("x1") == line.get("x2")]
+    numbers = [text for text in made.iter("text") if text.get("text-anchor") == "middle"]
+    assert [text.get("x") for text in numbers] == marks and len(marks) > 1
+    for text in numbers:
+        at, half = float(text.get("x", "")), text_width(text.text or "") / 2
+        # Other fonts than the one that the estimate is of are a little wider.
+        assert min(at - half, WIDTH - at - half) >= 3
 
 
 def test_ticks_are_round() -> None:

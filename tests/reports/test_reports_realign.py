@@ -1,11 +1,12 @@
 """The pages of Blue and Red, drawn from given details: words, bounds, hostile names."""
 
+import re
 from html.parser import HTMLParser
 from typing import Any
 
 import pytest
 
-from mimicry.reports.blue import BlueDetails, Member, NamedPair, Spread, blue_page
+from mimicry.reports.blue import BlueDetails, Member, Pair, Spread, blue_page
 from mimicry.reports.facts import Facts, ScoreRow
 from mimicry.reports.layout import document
 from mimicry.reports.realign import declared_page, scale_around, signed
@@ -33,15 +34,14 @@ class Tags(HTMLParser):
 
 
 def blue_details(**changes: Any) -> BlueDetails:
-    names = ("resnet", "mixer", "vit")
     whole = BlueDetails(
-        names=names,
+        places=(2, 0, 1),
         cka=[[1.0, 0.5, 0.7], [0.5, 1.0, 0.6], [0.7, 0.6, 1.0]],
         cka_unbiased=[[1.0, -0.1, 0.3], [-0.1, 1.0, 0.2], [0.3, 0.2, 1.0]],
         clustered=True,
-        members=[Member("mixer", 0.55, 0.1), Member("vit", 0.65, -0.1)],
-        least=[NamedPair("resnet", "mixer", 0.5), NamedPair("mixer", "vit", 0.6)],
-        most=[NamedPair("resnet", "vit", 0.7), NamedPair("mixer", "vit", 0.6)],
+        members=[Member(0, 0.55, 0.1), Member(1, 0.65, -0.1)],
+        least=[Pair(0, 2, 0.5), Pair(0, 1, 0.6)],
+        most=[Pair(1, 2, 0.7), Pair(0, 1, 0.6)],
         pairs=3,
         spread=Spread(0.6, 0.01, 0.58, 0.62),
         threshold=None,
@@ -101,27 +101,44 @@ def test_the_bound_is_called_what_it_is(proved: bool, word: str) -> None:
 
 def test_few_pairs_are_listed_once() -> None:
     page = drawn_blue()
-    assert "All pairs" in page and page.count("mixer and vit") == 1
+    assert "All pairs" in page and page.count("models[0] and models[1]") == 1
 
 
-def test_a_set_that_holds_names_its_closest_pair() -> None:
+def test_models_stand_by_their_place_and_the_page_says_why() -> None:
+    page = drawn_blue()
+    heat = page.partition('class="heat"')[2].partition("</table>")[0]
+    heads = re.findall("<th[^>]*>([^<]*)", heat.replace("<thead", ""))
+    assert heads == ["[2]", "[0]", "[1]", "models[2]", "models[0]", "models[1]"]
+    for part in (
+        "by their place in the submitted file",
+        "models[0] for the first",
+        "only to those",
+    ):
+        assert part in page
+    large = drawn_blue(
+        places=range(41, 0, -1), cka=[[0.5] * 41] * 41, cka_unbiased=[[0.5] * 41] * 41
+    )
+    assert "models[41] and models[40]" in large
+
+
+def test_a_set_that_holds_tells_its_closest_pair() -> None:
     page = drawn_blue(3.0, threshold=0.5, bound=7.0)
     assert "A set of 3 models: every one of its 3 pairs reaches the threshold 0.5" in page
-    assert "the closest to it are resnet and mixer with 0.50" in page
+    assert "the closest to it are models[0] and models[2] with 0.50" in page
     assert "no such interval" in page
 
 
 def test_a_set_that_fails_says_by_which_pairs() -> None:
-    below = [NamedPair("resnet", "mixer", 0.5)]
+    below = [Pair(0, 2, 0.5)]
     page = drawn_blue(0.0, threshold=0.55, below=below, below_count=1, bound=7.0)
     assert "The score is 0: of 3 pairs 1 stay below the threshold 0.55" in page
     assert "Pairs below 0.55, least alike first." in page
 
 
 def test_many_models_are_folded_and_very_many_counted() -> None:
-    members = [Member(f"name{number}", 0.5, 0.0) for number in range(300)]
+    members = [Member(number, 0.5, 0.0) for number in range(300)]
     page = drawn_blue(members=members)
-    assert "180 more of 280" in page and "name199" in page and "name200" not in page
+    assert "180 more of 280" in page and "models[199]" in page and "models[200]" not in page
     assert ">20 more<" in drawn_blue(members=members[:40])
     assert "more<" not in drawn_blue(members=members[:20])
 
@@ -151,24 +168,15 @@ def test_whatever_the_random_draws_gave_the_page_is_drawn(mean: float, spread: f
 
 
 def test_names_are_text_wherever_they_stand() -> None:
-    pages = [
-        drawn_blue(
-            names=(HOSTILE, "mixer", "vit"),
-            members=[Member(HOSTILE, 0.5, None)],
-            least=[NamedPair(HOSTILE, HOSTILE, 0.5)],
-            threshold=0.6, below=[NamedPair(HOSTILE, "a", 0.5)], below_count=2,
-        ),
-        drawn_red(
-            classes=[Share(HOSTILE, 10, 20)],
-            datasets=[Share(HOSTILE, 10, 20)],
-            thumbnails=[Thumbnail(b"\xff\xd8\xff\xd9", HOSTILE)],
-        ),
-    ]  # fmt: skip
-    for page in pages:
-        tags = Tags()
-        tags.feed(page)
-        assert HOSTILE[:8] in tags.text and "\u202e" not in page
-        assert "script" not in tags.found and "onerror" not in tags.attributes
+    page = drawn_red(
+        classes=[Share(HOSTILE, 10, 20)],
+        datasets=[Share(HOSTILE, 10, 20)],
+        thumbnails=[Thumbnail(b"\xff\xd8\xff\xd9", HOSTILE)],
+    )
+    tags = Tags()
+    tags.feed(page)
+    assert HOSTILE[:8] in tags.text and "\u202e" not in page
+    assert "script" not in tags.found and "onerror" not in tags.attributes
 
 
 @pytest.mark.parametrize(

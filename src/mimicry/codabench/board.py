@@ -12,21 +12,15 @@ Pure functions over runs that have ended. The platform's rules, as measured on i
   the quotas is not on the board, since the platform would have refused it.
 """
 
-import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from mimicry.codabench.competition import Column, Competition, Leaderboard, Phase
 from mimicry.codabench.quotas import SURPLUS, Mark, handed_in, marks
-from mimicry.codabench.records import FINISHED, RUN_FILE, RunRecord, read_run
-from mimicry.errors import BundleError
+from mimicry.codabench.records import FINISHED, RunRecord
 
 MANUAL_RULES = frozenset({"Add", "Add_And_Delete", "Add_And_Delete_Multiple"})
 NOT_AVAILABLE = "n/a"
-REHEARSAL_FILE = "rehearsal.json"
-"""In the folder of a rehearsal, whose runs are no others' business."""
 
 Scores = Mapping[str, float]
 
@@ -235,66 +229,6 @@ def make_board(
         note=note,
         primary=leaderboard.primary.key,
     )
-
-
-def find_runs(
-    folders: Sequence[Path], *, rehearsals: bool = True
-) -> tuple[list[tuple[str, RunRecord]], list[str]]:
-    """Read every run at or below `folders`.
-
-    Parameters
-    ----------
-    folders : sequence of Path
-        Where to look.
-    rehearsals : bool
-        Whether to look into folders of rehearsals, too.
-
-    Returns
-    -------
-    runs : list of (str, RunRecord)
-        By folder, sorted, each once.
-    problems : list of str
-        One sentence for every record that cannot be read.
-
-    Raises
-    ------
-    BundleError
-        `runs-missing` for a folder that does not exist.
-    """
-    found: dict[Path, str] = {}
-    for folder in folders:
-        if not folder.is_dir():
-            raise BundleError(
-                "runs-missing", f"There is no folder {folder}; run a submission first."
-            )
-        for path in _run_folders(folder, rehearsals):
-            found.setdefault(path.resolve(), str(path))
-    runs: list[tuple[str, RunRecord]] = []
-    problems: list[str] = []
-    for path, shown in sorted(found.items()):
-        try:
-            runs.append((shown, read_run(path)))
-        except BundleError as error:
-            problems.append(str(error))
-    return runs, problems
-
-
-def _run_folders(folder: Path, rehearsals: bool) -> Iterator[Path]:
-    """Yield the folders at or below `folder` that hold a record, by path.
-
-    What lies inside a run's folder was written by participants' code and is not searched.
-    """
-    waiting = [folder]
-    while waiting:
-        here = waiting.pop()
-        if os.path.lexists(here / RUN_FILE):
-            yield here
-            continue
-        if not rehearsals and os.path.lexists(here / REHEARSAL_FILE):
-            continue
-        with suppress(OSError), os.scandir(here) as entries:
-            inside = sorted(e.name for e in entries if e.is_dir(follow_symlinks=False))
-            waiting += [here / name for name in reversed(inside)]
 
 
 def cell(scores: Scores | None, column: Column) -> str:

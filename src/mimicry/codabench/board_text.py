@@ -1,10 +1,8 @@
-"""The board as text: a table for terminals, CSV and JSON for programs."""
+"""The board as text: a table for terminals."""
 
-import csv
 import io
-import json
 import textwrap
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from mimicry.codabench.board import NOT_AVAILABLE, Board, cell
 from mimicry.codabench.competition import Column
@@ -13,7 +11,7 @@ from mimicry.codabench.standing_text import interval_text, ranks_text, told_apar
 from mimicry.errors import one_line
 
 if TYPE_CHECKING:
-    from mimicry.codabench.standings import Standing, Standings
+    from mimicry.codabench.standings import Standings
 
 WIDEST = 2000
 HEADING_WIDTH = 12
@@ -22,7 +20,6 @@ INDENT = 4
 INTERVAL_DECIMALS = 3
 INTERVAL, RANKS = "95 % interval", "ranks"
 
-_UNKNOWN = (None,) * 5
 _BEST_TASK = "Interval and ranks are those of the best single task, which orders the rows."
 _DATED = "the web form refuses that, the API of older versions does not; ranked as it would be."
 _SURPLUS = "the platform refuses that; ranked all the same, as asked."
@@ -164,89 +161,6 @@ def _name(board: Board) -> str:
     return f"{board.title} of {board.competition}, {board.phase}"
 
 
-def board_csv(board: Board, standings: "Standings | None" = None) -> str:
-    """Return the board as CSV: one row per run, full precision, ``task.column`` headings.
-
-    With `standings`, every row has the ends of its interval and its best and worst rank.
-    """
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    keys = [(key, column.key) for key, _ in board.tasks for column in board.columns]
-    fixed = ["rank", "participant", "submission", "finished", "submitted", "mark"]
-    if standings is not None:
-        fixed += ["interval_low", "interval_high", "rank_best", "rank_worst"]
-    writer.writerow([*fixed, *(f"{key}.{column}" for key, column in keys)])
-    for number, entry in enumerate(board.rows, 1):
-        values = [entry.tasks.get(key, {}).get(column) for key, column in keys]
-        names = (_harmless(entry.participant), _harmless(entry.submission))
-        times = (_harmless(entry.finished), entry.submitted)
-        fixed_values: list[object] = [number, *names, *times, _kind(entry.mark)]
-        if standings is not None:
-            standing = standings.rows[number - 1]
-            fixed_values += ["" if v is None else repr(v) for v in (standing or _UNKNOWN)[:4]]
-        writer.writerow([*fixed_values, *("" if v is None else repr(v) for v in values)])
-    return text.getvalue()
-
-
-def board_json(board: Board, standings: "Standings | None" = None) -> str:
-    """Return the board as JSON, with the failed runs."""
-    return json.dumps(board_content(board, standings), indent=2) + "\n"
-
-
-def board_content(board: Board, standings: "Standings | None" = None) -> dict[str, Any]:
-    """Return what `board_json` writes.
-
-    With `standings`, every row has ``interval``, ``rank_range`` (both pairs, or null) and
-    ``not_told_apart`` (ranks, or null), and the board ``method`` and ``notes``.
-    """
-    content: dict[str, Any] = {
-        "competition": board.competition,
-        "title": board.title,
-        "phase": board.phase,
-        "rule": board.rule,
-        "columns": [column.key for column in board.columns],
-        "rows": [
-            {
-                "rank": number,
-                "participant": entry.participant,
-                "submission": entry.submission,
-                "folder": entry.folder,
-                "finished": entry.finished,
-                "submitted": entry.submitted,
-                "mark": _mark(entry.mark),
-                "tasks": {key: dict(scores) for key, scores in entry.tasks.items()},
-            }
-            for number, entry in enumerate(board.rows, 1)
-        ],
-        "failed": [
-            {
-                "participant": failure.participant,
-                "submission": failure.submission,
-                "folder": failure.folder,
-                "reason": failure.reason,
-                "mark": _mark(failure.mark),
-            }
-            for failure in board.failures
-        ],
-        "note": board.note,
-    }
-    if standings is not None:
-        for row, standing in zip(content["rows"], standings.rows, strict=True):
-            row |= _standing(standing)
-        content |= {"method": standings.method, "notes": list(standings.notes)}
-    return content
-
-
-def _standing(standing: "Standing | None") -> dict[str, Any]:
-    if standing is None:
-        return {"interval": None, "rank_range": None, "not_told_apart": None}
-    return {
-        "interval": None if standing.low is None else [standing.low, standing.high],
-        "rank_range": [standing.best, standing.worst],
-        "not_told_apart": list(standing.tied),
-    }
-
-
 def _below(board: Board, columns: int, standings: "Standings | None") -> list[str]:
     lines = []
     hidden = len(board.tasks) * len(board.columns) - columns
@@ -282,10 +196,6 @@ def _kind(mark: Mark | None) -> str:
     return mark.kind if mark else ""
 
 
-def _mark(mark: Mark | None) -> dict[str, str] | None:
-    return mark._asdict() if mark else None
-
-
 def _has_values(board: Board, key: str, column: Column) -> bool:
     return any(column.key in entry.tasks.get(key, {}) for entry in board.rows)
 
@@ -299,9 +209,3 @@ def _headings(headings: list[_Heading], *, single: bool) -> list[str]:
         "\n".join(title if single else [h.task or "", *[""] * (height - len(title)), *title])
         for h, title in zip(headings, titles, strict=True)
     ]
-
-
-def _harmless(text: str) -> str:
-    """Return `text` so that a spreadsheet does not take it for a formula."""
-    line = one_line(text)
-    return f"'{line}" if line[:1] in {"=", "+", "-", "@"} else line

@@ -32,18 +32,32 @@ def told_apart(standings: "Standings") -> list[str]:
     compared = sum(standing is not None for standing in standings.rows)
     if not compared:
         return []
+    told = together_text(standings)
+    if told is None:
+        return [f"What the 95 % interval means stands in {METHOD_FILE}."]
+    return [f"{told.removesuffix('.')} ({METHOD_FILE} says how)."]
+
+
+def together_text(standings: "Standings") -> str | None:
+    """Return a sentence on which ranks are not told apart.
+
+    Returns
+    -------
+    str or None
+        None where fewer than two rows are compared.
+    """
+    compared = sum(standing is not None for standing in standings.rows)
+    if compared < 2:
+        return None
     groups = ranks_together(standings)
     if not groups:
-        if compared == 1:
-            return [f"What the 95 % interval means stands in {METHOD_FILE}."]
         which = "All ranks" if compared == len(standings.rows) else "All ranks with an interval"
-        return [f"{which} are told apart ({METHOD_FILE} says how)."]
+        return f"{which} are told apart."
     shown = "; ".join(shown_ranks(group) for group in groups[:MOST_GROUPS])
     more = f"; and {len(groups) - MOST_GROUPS} groups more" if len(groups) > MOST_GROUPS else ""
-    return [
-        f"Not told apart, since the 95 % interval of their difference holds 0: ranks {shown}{more} "
-        f"({METHOD_FILE} says how)."
-    ]
+    return (
+        f"Not told apart, since the 95 % interval of their difference holds 0: ranks {shown}{more}."
+    )
 
 
 def ranks_together(standings: "Standings") -> tuple[tuple[int, ...], ...]:

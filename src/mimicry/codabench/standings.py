@@ -5,7 +5,6 @@ where the 95 % interval of their paired difference (the same images, the same dr
 not hold 0. The method stands in docs/uncertainty.md.
 """
 
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,15 +18,13 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    from mimicry.codabench.comparing import Compared, Row
+    from mimicry.codabench.compared_rows import Compared, Row
 
 MOST_NOTES = 8
 PAIRWISE = (
     "A rank range counts the rows that are better or worse beyond error, which is the 95 % "
     "interval of the difference of two rows; each pair by itself, not all at once."
 )
-# Seconds before which nobody wonders what takes so long.
-PATIENCE = 2.0
 
 Report = Callable[[str], None]
 
@@ -96,14 +93,15 @@ def find_standings(
     worker_data : Path, optional
         What stands for ``/app/data``, where Red's activations may lie.
     report : callable
-        Receives progress, line by line, where it takes longer than seconds.
+        Told before every step what comes next, in words.
 
     Returns
     -------
     Standings
         Never an exception because of what runs or data hold.
     """
-    from mimicry.codabench.comparing import compare_runs, reason_of
+    from mimicry.codabench.compared_rows import reason_of
+    from mimicry.codabench.comparing import compare_runs
     from mimicry.codabench.rescoring import grader_of
 
     leaderboard = competition.leaderboard
@@ -113,7 +111,6 @@ def find_standings(
             (None,) * len(board.rows), ("The column that ranks is hidden, so are intervals.",), ""
         )
     reasons: dict[int, str] = {}
-    step = _Steps(report)
     found: list[Compared] = []
     for key, rows in _by_task(board.rows, leaderboard, reasons).items():
         task = next((task for task in phase.tasks if task.key == key), None)
@@ -127,7 +124,7 @@ def find_standings(
                 *(rows, task, grader, primary.key),
                 worker_data=worker_data,
                 fail=reasons.__setitem__,
-                step=step,
+                step=report,
             )
         except Exception as error:
             # The board is shown whatever is wrong with the data.
@@ -184,7 +181,7 @@ def _by_task(
     rows: Sequence[Entry], leaderboard: Leaderboard, reasons: dict[int, str]
 ) -> "dict[str, list[Row]]":
     """Return the rows under the task that each is ranked by; `reasons` gets the others."""
-    from mimicry.codabench.comparing import Row
+    from mimicry.codabench.compared_rows import Row
 
     found: dict[str, list[Row]] = {}
     for place, entry in enumerate(rows):
@@ -240,15 +237,3 @@ def _notes(reasons: Mapping[int, str]) -> tuple[str, ...]:
             f"No interval for ranks {shown_ranks(more)} either, for other reasons."
         ]
     return tuple(notes)
-
-
-class _Steps:
-    """Hands words on to `report` once something takes longer than people wait in silence."""
-
-    def __init__(self, report: Report) -> None:
-        self._report = report
-        self._began = time.monotonic()
-
-    def __call__(self, words: str) -> None:
-        if time.monotonic() - self._began > PATIENCE:
-            self._report(f"intervals: {words}")

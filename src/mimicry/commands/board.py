@@ -4,6 +4,7 @@ import shutil
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from mimicry.codabench.competition import Competition, Phase
 
 # Seconds without a word, at first and then between two lines.
-PATIENCE, PAUSE = 3.0, 1.0
+PATIENCE = 5.0
 
 
 @click.command(
@@ -114,9 +115,12 @@ def show_boards(
     worker_data: Path | None = None,
 ) -> None:
     """Print the boards of every competition and phase asked for that has runs."""
-    from mimicry.codabench.board import find_runs, make_board
-    from mimicry.codabench.board_page import ShownBoard, write_board_pages
-    from mimicry.codabench.board_text import board_csv, board_json, board_table
+    from mimicry.codabench.board import make_board
+    from mimicry.codabench.board_contents import ShownBoard
+    from mimicry.codabench.board_data import board_csv, board_json
+    from mimicry.codabench.board_page import write_board_pages
+    from mimicry.codabench.board_text import board_table
+    from mimicry.codabench.found_runs import find_runs
     from mimicry.codabench.scratch import writable
     from mimicry.codabench.standings import find_standings
     from mimicry.files import write_atomically
@@ -135,7 +139,9 @@ def show_boards(
             standings = None
             if intervals and made.rows:
                 standings = find_standings(
-                    made, loaded, one, worker_data=worker_data, report=progress
+                    *(made, loaded, one),
+                    worker_data=worker_data,
+                    report=partial(_told_of, progress, f"{loaded.id}, {one.name}"),
                 )
             boards.append(ShownBoard(loaded, one, made, standings))
 
@@ -173,15 +179,18 @@ def show_boards(
         click.echo(problem, err=True)
 
 
+def _told_of(progress: Callable[[str], None], what: str, words: str) -> None:
+    progress(f"intervals of {what}: {words}")
+
+
 def _progress() -> Callable[[str], None]:
     """Return what tells on stderr how far a slow work is, once it has proved slow."""
-    began = time.monotonic()
-    last = began
+    last = time.monotonic()
 
     def tell(line: str) -> None:
         nonlocal last
         now = time.monotonic()
-        if now - began > PATIENCE and now - last > PAUSE:
+        if now - last > PATIENCE:
             last = now
             click.echo(line, err=True)
 

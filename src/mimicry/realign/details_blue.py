@@ -1,6 +1,7 @@
 """What the results page of Blue tells of a set of models, beyond the board's columns.
 
-All of it is computed from the two matrices of similarities and public names.
+All of it is computed from the chosen models' similarities alone, in the submission's order:
+neither their names nor their places in the registry have a part in it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,7 +12,7 @@ import numpy.typing as npt
 
 from mimicry.realign.reference import BlueReference, Matrix
 from mimicry.realign.uncertainty import interval_of
-from mimicry.reports.blue import BlueDetails, Member, NamedPair, Spread
+from mimicry.reports.blue import BlueDetails, Member, Pair, Spread
 
 # Ordering costs the square of it in time, and a picture of more says nothing.
 MOST_CLUSTERED = 1000
@@ -30,50 +31,56 @@ def blue_details(
     Parameters
     ----------
     rows : sequence of int, length k >= 2
-        Rows of the registry, each once; their order does not matter.
+        Rows of the registry, each once, in the submission's order; the places in it are what
+        models are called by.
     reference : BlueReference
-        Names, matrices, rules with the optimum.
+        Matrices, rules with the optimum.
     scores : mapping
         What `mimicry.realign.blue.score_models` returned for these rows.
     """
-    members = np.sort(np.asarray(rows, dtype=np.intp))
+    # Sorted by row, ties and the sides of a cluster would tell of the registry's order.
+    members = np.asarray(rows, dtype=np.intp)
+    places = np.arange(len(members))
     cka = reference.cka[np.ix_(members, members)]
     order = clustered_order(cka)
     if order is not None:
-        members, cka = members[order], cka[np.ix_(order, order)]
-    names = tuple(reference.registry.entries[row].model_name for row in members.tolist())
+        members, places, cka = members[order], places[order], cka[np.ix_(order, order)]
     unbiased = reference.cka_unbiased[np.ix_(members, members)]
     one, other = np.triu_indices(len(members), k=1)
     pairs = cka[one, other]
     ascending = np.argsort(pairs, kind="stable")
     threshold = reference.rules.threshold
 
-    def named(places: npt.NDArray[np.intp]) -> tuple[NamedPair, ...]:
+    def told(chosen: Order) -> tuple[Pair, ...]:
+        ends = np.sort(np.stack([places[one[chosen]], places[other[chosen]]], axis=1), axis=1)
         return tuple(
-            NamedPair(names[one[at]], names[other[at]], float(pairs[at])) for at in places.tolist()
+            Pair(first, second, similarity)
+            for (first, second), similarity in zip(
+                ends.tolist(), pairs[chosen].tolist(), strict=True
+            )
         )
 
     below = ascending[:0] if threshold is None else ascending[pairs[ascending] < threshold]
     changes = _changes(cka, threshold, scores["score"])
     similarities = (cka.sum(axis=1) - cka.diagonal()) / (len(members) - 1)
     listed = [
-        Member(name, float(mean), None if changes is None else float(changes[at]))
-        for at, (name, mean) in enumerate(zip(names, similarities, strict=True))
+        Member(place, float(mean), None if changes is None else float(changes[at]))
+        for at, (place, mean) in enumerate(zip(places.tolist(), similarities, strict=True))
     ]
     assert reference.rules.optimum is not None
     mean = float(pairs.mean())
     return BlueDetails(
-        names=names,
+        places=places.tolist(),
         cka=cka.tolist(),
         cka_unbiased=unbiased.tolist(),
         clustered=order is not None,
         members=tuple(sorted(listed, key=_worst_first)),
-        least=named(ascending[:SHOWN_PAIRS]),
-        most=named(ascending[: -SHOWN_PAIRS - 1 : -1]),
+        least=told(ascending[:SHOWN_PAIRS]),
+        most=told(ascending[: -SHOWN_PAIRS - 1 : -1]),
         pairs=len(pairs),
         spread=Spread(mean, scores["standard_error"], *interval_of(mean, scores["standard_error"])),
         threshold=threshold,
-        below=named(below[:SHOWN_BELOW]),
+        below=told(below[:SHOWN_BELOW]),
         below_count=len(below),
         bound=reference.rules.optimum.upper_bound,
         proved=reference.rules.optimum.proved,
@@ -126,5 +133,5 @@ def _changes(cka: Matrix, threshold: float | None, score: float) -> Matrix | Non
     return np.where(alone, count - 1.0, 0.0) - score
 
 
-def _worst_first(member: Member) -> tuple[float, float, str]:
-    return (-(member.change or 0.0), member.similarity, member.name)
+def _worst_first(member: Member) -> tuple[float, float, int]:
+    return (-(member.change or 0.0), member.similarity, member.place)

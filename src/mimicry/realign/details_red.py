@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from mimicry.realign.reference import Array, RedReference, rows_of
+from mimicry.realign.reference import Array, Matrix, RedReference, rows_of
 from mimicry.realign.thumbnails import SHOWN_THUMBNAILS, read_thumbnails
 from mimicry.realign.uncertainty import interval_of
 from mimicry.reports.red import Chance, RedDetails, Share, Thumbnail
@@ -34,23 +34,17 @@ def red_details(
     BundleError
         ``activations-invalid`` when a value is not finite.
     """
-    from mimicry.similarity import similarity_matrix
-
     members = np.sort(np.asarray(rows, dtype=np.intp))
-    activations = [rows_of(array, members, "An array") for array in _shuffled(reference)]
-    matrices = []
-    for metric in ("cka", "cka-unbiased"):
-        divergence = 1.0 - similarity_matrix(activations, metric)
-        # Also a model whose features are constant is itself.
-        np.fill_diagonal(divergence, 0.0)
-        matrices.append(divergence.tolist())
+    biased, unbiased = divergences(
+        [rows_of(array, members, "An array") for array in _shuffled(reference)]
+    )
     catalogue = reference.catalogue.stimuli
     chosen = [catalogue[row] for row in members.tolist()]
     random = reference.rules.random
     assert random is not None
     return RedDetails(
-        divergence=matrices[0],
-        divergence_unbiased=matrices[1],
+        divergence=biased.tolist(),
+        divergence_unbiased=unbiased.tolist(),
         interval=interval_of(scores["score"], scores["standard_error"]),
         chance=Chance(random.mean, random.standard_deviation, random.draws),
         classes=_shares([one.class_name for one in chosen], [one.class_name for one in catalogue]),
@@ -61,6 +55,47 @@ def red_details(
         catalogue=len(catalogue),
         thumbnails=_thumbnails(reference, members.tolist()),
     )
+
+
+def divergences(activations: Sequence[Matrix]) -> tuple[Matrix, Matrix]:
+    """Return 1 - linear CKA of every two models, biased and unbiased.
+
+    The numbers of `mimicry.similarity.similarity_matrix` with ``cka`` and ``cka-unbiased``,
+    to about 1e-6, with every Gram matrix formed once for both.
+
+    Parameters
+    ----------
+    activations : sequence of float64 arrays, each (k, width of the model), k >= 4
+        Finite.
+
+    Returns
+    -------
+    two float64 arrays, shape (m, m)
+        Symmetric, with a diagonal of 0, that of a model with constant features, too.
+    """
+    from mimicry.similarity.arrays import centre, read_features
+    from mimicry.similarity.cka import BUDGET, U_FLOOR
+    from mimicry.similarity.grams import cosines, gram_block, pack, panels, products, u_centre
+
+    count, stimuli = len(activations), len(activations[0])
+    inner = np.zeros((2, count, count))
+    for panel in panels(stimuli, 2 * count, 4, BUDGET):
+        stores = np.zeros((2, count, panel.size), dtype=np.float32)
+        for row, array in enumerate(activations):
+            model = centre(read_features(array, "An array"))
+            if model.constant:
+                continue
+            block = gram_block(model, panel, unbiased=False)
+            pack(block, panel, stores[0, row])
+            u_centre(model, block, panel.start, panel.start)
+            pack(block, panel, stores[1, row])
+        inner += [products(store) for store in stores]
+    biased = 1.0 - np.maximum(cosines(inner[0]), 0.0)
+    unbiased = 1.0 - cosines(inner[1], U_FLOOR)
+    for matrix in (biased, unbiased):
+        # Also a model whose features are constant is itself.
+        np.fill_diagonal(matrix, 0.0)
+    return biased, unbiased
 
 
 def spread_evenly(count: int, most: int) -> list[int]:

@@ -1,4 +1,7 @@
-"""The full results page of Blue: how the chosen models agree, pair by pair."""
+"""The full results page of Blue: how the chosen models agree, pair by pair.
+
+Strangers can open it, so models stand in it by their place in the submission.
+"""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -24,12 +27,19 @@ MOST_LISTED = 200
 # Of the list of models; the others are folded away.
 MOST_OPEN = 20
 
+_BY_PLACE = (
+    "So that it does not hand out this choice of models, they stand here by their place in the "
+    "submitted file, models[0] for the first of its list, as in error messages. Several pages "
+    "together can tell the table of this phase's similarities, but only to those who know what "
+    "was submitted: the team itself."
+)
 
-class NamedPair(NamedTuple):
-    """Two models and their similarity (biased CKA)."""
 
-    one: str
-    other: str
+class Pair(NamedTuple):
+    """The places of two models in the submission, from 0, and their similarity (biased CKA)."""
+
+    one: int
+    other: int
     similarity: float
 
 
@@ -38,15 +48,15 @@ class Member(NamedTuple):
 
     Attributes
     ----------
-    name : str
-        Its own.
+    place : int
+        In the submission, from 0.
     similarity : float
         Mean with the others.
     change : float or None
         By how much the score would change without it; None in a set of two.
     """
 
-    name: str
+    place: int
     similarity: float
     change: float | None
 
@@ -65,15 +75,15 @@ class BlueDetails(NamedTuple):
 
     Attributes
     ----------
-    names : sequence of str
-        In the order of the matrices.
+    places : sequence of int
+        The models' places in the submission, from 0, in the order of the matrices.
     cka, cka_unbiased : sequences of sequences of float
         Similarities of every two, shape (k, k).
     clustered : bool
-        Whether that order puts models that are alike together; else it is the registry's.
+        Whether that order puts models that are alike together; else it is the submission's.
     members : sequence of Member
         Those first without which the score would rise most.
-    least, most : sequence of NamedPair
+    least, most : sequence of Pair
         The pairs least and most alike, from the outside in.
     pairs : int
         How many there are.
@@ -81,7 +91,7 @@ class BlueDetails(NamedTuple):
         Of the mean.
     threshold : float or None
         What every pair must reach; None where the mean is scored.
-    below : sequence of NamedPair
+    below : sequence of Pair
         The first pairs below the threshold, the least alike first.
     below_count : int
         How many are below.
@@ -91,17 +101,17 @@ class BlueDetails(NamedTuple):
         Whether a set that reaches it is known.
     """
 
-    names: Sequence[str]
+    places: Sequence[int]
     cka: Sequence[Sequence[float]]
     cka_unbiased: Sequence[Sequence[float]]
     clustered: bool
     members: Sequence[Member]
-    least: Sequence[NamedPair]
-    most: Sequence[NamedPair]
+    least: Sequence[Pair]
+    most: Sequence[Pair]
     pairs: int
     spread: Spread
     threshold: float | None
-    below: Sequence[NamedPair]
+    below: Sequence[Pair]
     below_count: int
     bound: float
     proved: bool
@@ -117,25 +127,25 @@ def blue_page(
     rows, counted, facts
         As for `mimicry.reports.realign.declared_page`.
     details : BlueDetails
-        Of the submitted models; their names come from the public registry.
+        Of the submitted models.
     """
     score = rows[0].value
     return [
         card(element("p", _headline(score, details), class_="lead")),
         columns_table(rows, counted),
+        open_to_all(_BY_PLACE),
         _uncertainty(details),
         _share(score, details),
         *([] if details.threshold is None else [_threshold(details, details.threshold)]),
         _similarities(details),
         _members(score, details),
         _pairs(details),
-        open_to_all("which models this submission names"),
         run_section(counted, facts),
     ]
 
 
 def _headline(score: float, details: BlueDetails) -> str:
-    count = len(details.names)
+    count = len(details.places)
     if details.threshold is None:
         return f"The {count:,} models have a mean similarity of {score:.4f}."
     if details.below_count:
@@ -168,6 +178,7 @@ def _uncertainty(details: BlueDetails) -> Element:
         title="Mean similarity with its 95 % interval",
         low=low,
         high=high,
+        decimals=4,
     )
     return section(
         "How sure it is",
@@ -202,8 +213,8 @@ def _threshold(details: BlueDetails, threshold: float) -> Element:
     if not details.below_count:
         least = details.least[0]
         text = (
-            f"Every pair reaches {threshold:.4g}; the closest to it are {least.one} and "
-            f"{least.other} with {least.similarity:.2f}."
+            f"Every pair reaches {threshold:.4g}; the closest to it are {_pair(least)} "
+            f"with {least.similarity:.2f}."
         )
         return section(heading, element("p", text))
     listed = len(details.below)
@@ -217,23 +228,25 @@ def _threshold(details: BlueDetails, threshold: float) -> Element:
 
 def _similarities(details: BlueDetails) -> Element:
     heading = "Similarity of every two models"
-    if len(details.names) > MOST_DRAWN:
+    if len(details.places) > MOST_DRAWN:
         text = (
-            f"{len(details.names):,} models are too many to be drawn pair by pair here; the "
+            f"{len(details.places):,} models are too many to be drawn pair by pair here; the "
             "tables below hold what stands out."
         )
         return section(heading, element("p", text))
     order = (
         "Models that are alike stand together (average linkage)."
         if details.clustered
-        else "In the registry's order."
+        else "In the order of the submitted file."
     )
     text = (
         f"Linear CKA on the hidden images, biased as in the score. {order} A row of low values "
         "is a model that fits none of the others."
     )
-    biased = heat_map(details.cka, details.names, title="Similarity (biased CKA)")
-    unbiased = heat_map(details.cka_unbiased, details.names, title="Similarity (unbiased CKA)")
+    names = [_model(place) for place in details.places]
+    short = [f"[{place}]" for place in details.places]
+    biased = heat_map(details.cka, names, short=short, title="Similarity (biased CKA)")
+    unbiased = heat_map(details.cka_unbiased, names, short=short, title="Similarity (unbiased CKA)")
     about = "Without the part that width alone gives; about 0 for unrelated models."
     return section(
         heading,
@@ -254,7 +267,7 @@ def _members(score: float, details: BlueDetails) -> Element:
     )
     rows = [
         (
-            member.name,
+            _model(member.place),
             f"{member.similarity:.2f}",
             "–" if member.change is None else signed(member.change, decimals),
         )
@@ -281,7 +294,7 @@ def _member_table(rows: Sequence[tuple[str, str, str]], caption: str) -> Element
 def _pairs(details: BlueDetails) -> Element:
     heading = "Least and most alike"
     if details.pairs <= len(details.least) + len(details.most):
-        # Both lists together would name pairs twice.
+        # Both lists together would hold pairs twice.
         every = {(pair.one, pair.other): pair for pair in (*details.least, *reversed(details.most))}
         return section(heading, _pair_table(tuple(every.values()), "All pairs, least alike first."))
     return section(
@@ -291,6 +304,15 @@ def _pairs(details: BlueDetails) -> Element:
     )
 
 
-def _pair_table(pairs: Sequence[NamedPair], caption: str) -> Element:
-    rows = [(f"{pair.one} and {pair.other}", f"{pair.similarity:.2f}") for pair in pairs]
+def _pair_table(pairs: Sequence[Pair], caption: str) -> Element:
+    rows = [(_pair(pair), f"{pair.similarity:.2f}") for pair in pairs]
     return table(("Pair", "Similarity"), rows, caption=caption, numeric={1})
+
+
+def _pair(pair: Pair) -> str:
+    return f"{_model(pair.one)} and {_model(pair.other)}"
+
+
+def _model(place: int) -> str:
+    """Return what error sentences call the model at a place of the submission."""
+    return f"models[{place}]"

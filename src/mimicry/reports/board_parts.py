@@ -78,6 +78,8 @@ class PhasePart(NamedTuple):
         All that is shown beside it.
     rows, failures : sequence
         Best first; what is not on the board.
+    together : str or None
+        A sentence on which ranks are not told apart.
     notes : sequence of str
         What must be said of the board.
     method : str or None
@@ -92,6 +94,7 @@ class PhasePart(NamedTuple):
     columns: Sequence[BoardColumn]
     rows: Sequence[BoardRow]
     failures: Sequence[BoardFailure]
+    together: str | None
     notes: Sequence[str]
     method: str | None
 

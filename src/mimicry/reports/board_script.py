@@ -14,6 +14,15 @@ SCRIPT = """\
 
   // Tabs: one list for each group of panels that stand side by side.
   const chosen = new Map();
+  const lists = [];
+  // On a phone a list scrolls sideways: its chosen tab stays in sight.
+  const settle = () => {
+    for (const list of lists) {
+      const tab = list.querySelector("[aria-selected=true]").getBoundingClientRect();
+      const frame = list.getBoundingClientRect();
+      list.scrollLeft += tab.left + tab.width / 2 - frame.left - frame.width / 2;
+    }
+  };
   const choose = (panel) => {
     const list = chosen.get(panel).list;
     for (const [other, { tab, list: its }] of chosen) {
@@ -43,11 +52,11 @@ SCRIPT = """\
     panels.forEach((panel) => {
       const tab = make("button", panel.dataset.name, {
         type: "button", role: "tab", class: "tab", id: "tab-" + panel.id,
-        "aria-controls": panel.id,
+        "aria-controls": panel.id, title: panel.dataset.name,
       });
       panel.setAttribute("role", "tabpanel");
       panel.setAttribute("aria-labelledby", tab.id);
-      tab.addEventListener("click", () => { choose(panel); remember(panel); });
+      tab.addEventListener("click", () => { choose(panel); remember(panel); settle(); });
       chosen.set(panel, { tab, list });
       list.append(tab);
     });
@@ -64,6 +73,7 @@ SCRIPT = """\
       tab.click();
     });
     parent.insertBefore(list, panels[0]);
+    lists.push(list);
     choose(panels[0]);
   };
   const follow = () => {
@@ -74,13 +84,12 @@ SCRIPT = """\
       return;
     }
     const target = name && document.getElementById(name);
-    let list = null;
     for (let at = target; at; at = at.parentElement) {
-      if (!chosen.has(at)) continue;
-      choose(at);
-      list = chosen.get(at).list;
+      if (chosen.has(at)) choose(at);
     }
-    if (list) list.scrollIntoView({ block: "nearest" });
+    settle();
+    // The style sheet keeps the tabs above it in sight.
+    if (target) target.scrollIntoView();
   };
   const boards = document.querySelector("[data-boards]");
   if (boards) build(boards, boards.dataset.boards);

@@ -50,13 +50,13 @@ def run_section(counted: str, facts: Facts) -> Element:
     return section("This run", facts_table(known, caption="How the submission was scored."))
 
 
-def open_to_all(choice: str) -> Element:
-    """Return the note that strangers read the page, too, and what it tells of the `choice`."""
+def open_to_all(what: str) -> Element:
+    """Return the note that strangers read the page, too, and `what` follows, in sentences."""
     return card(
         element(
             "p",
-            f"Everybody who has this page's address can read it, and with it {choice}. In a "
-            "phase that hides its results it shows the board's columns alone.",
+            f"Everybody who has this page's address can read it. {what} In a phase that hides its "
+            "results the page shows the board's columns alone.",
         )
     )
 

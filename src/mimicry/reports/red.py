@@ -106,7 +106,7 @@ def red_page(
         _classes(values["class_entropy"], details),
         _datasets(details),
         *_pictures(details),
-        open_to_all("part of this submission's choice of stimuli"),
+        open_to_all("It tells something of this submission's choice of stimuli."),
         run_section(counted, facts),
     ]
 
@@ -143,20 +143,24 @@ def _uncertainty(values: dict[str, float], details: RedDetails) -> Element:
         title="Score with its 95 % interval, against random draws",
         low=low,
         high=high,
+        decimals=4,
     )
     return section("How sure it is, and against chance", element("p", text),
                    element("p", against), chart)  # fmt: skip
 
 
 def _divergence(details: RedDetails) -> Element:
-    names = [f"model {number}" for number in range(1, len(details.divergence) + 1)]
+    short = [str(number) for number in range(1, len(details.divergence) + 1)]
+    names = [f"model {number}" for number in short]
     text = (
         "1 - linear CKA of every two hidden models on these stimuli, biased as in the score; 0 is "
         "alike. A number is the same model in all submissions of this phase, and follows nothing "
         "of its name."
     )
-    biased = heat_map(details.divergence, names, title="Dissimilarity (biased CKA)")
-    unbiased = heat_map(details.divergence_unbiased, names, title="Dissimilarity (unbiased CKA)")
+    biased = heat_map(details.divergence, names, short=short, title="Dissimilarity (biased CKA)")
+    unbiased = heat_map(
+        details.divergence_unbiased, names, short=short, title="Dissimilarity (unbiased CKA)"
+    )
     about = "Without the part that width alone gives; about 1 for unrelated models."
     return section(
         "Where the models part",

@@ -1,6 +1,7 @@
 """The page of one run: what was run, how it went, and what it scored."""
 
 from collections.abc import Sequence
+from copy import deepcopy
 from typing import NamedTuple
 from xml.etree.ElementTree import Element
 
@@ -109,18 +110,18 @@ def report_page(
         banner,
         *(card(element("p", warning), role="bad") for warning in warnings),
         facts_table(facts, caption="What was run"),
-        *(part for task in tasks for part in _task(task)),
+        *(part for task in tasks for part in _task(task, alone=len(tasks) == 1)),
         subtitle=subtitle,
     )
 
 
-def _task(task: TaskPart) -> list[Element]:
+def _task(task: TaskPart, *, alone: bool) -> list[Element]:
     steps = notes = log = None
     if task.steps:
         steps = table(
             ("Step", "Exit code", "Seconds", "Most memory"),
             [_step(one) for one in task.steps],
-            caption="Steps",
+            caption=f"Steps of task {task.name}",
             numeric={1, 2, 3},
         )
     if task.notes:
@@ -144,7 +145,15 @@ def _task(task: TaskPart) -> list[Element]:
         notes,
         log,
     )
-    return [head, *task.results]
+    return [head, *(task.results if alone else (_named(one, task.name) for one in task.results))]
+
+
+def _named(part: Element, task: str) -> Element:
+    """Return a copy whose regions have names that no other task's have."""
+    made = deepcopy(part)
+    for region in made.iterfind(".//*[@role='region']"):
+        region.set("aria-label", f"{task}: {region.get('aria-label', '')}")
+    return made
 
 
 def _step(one: StepPart) -> list[str]:

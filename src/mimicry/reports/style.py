@@ -124,9 +124,17 @@ svg.spark{display:inline-block;width:6rem;height:1.5rem;vertical-align:middle}
 """
 
 _BOARD = """
-.tabs{display:flex;flex-wrap:wrap;gap:.25rem;margin:1rem 0;border-bottom:1px solid var(--edge)}
+.tabs{display:flex;gap:.25rem;margin:1rem 0;overflow-x:auto;scrollbar-width:thin;
+box-shadow:inset 0 -1px var(--edge);background:
+linear-gradient(90deg,var(--paper) 40%,transparent) 0 0/2.5rem 100% no-repeat local,
+linear-gradient(270deg,var(--paper) 40%,transparent) 100% 0/2.5rem 100% no-repeat local,
+linear-gradient(90deg,var(--line),transparent) 0 0/1rem 100% no-repeat,
+linear-gradient(270deg,var(--line),transparent) 100% 0/1rem 100% no-repeat}
+.tabs~.panel,.tabs~.panel .panel{scroll-margin-top:100vh}
 .tab{font:inherit;color:var(--soft);background:none;border:0;border-bottom:3px solid transparent;
-padding:.55rem .8rem;margin-bottom:-1px;min-height:2.75rem;cursor:pointer;text-decoration:none}
+padding:.55rem .8rem;min-height:2.75rem;cursor:pointer;flex:none;white-space:nowrap}
+@media(max-width:40rem){.tab{max-width:12rem;overflow:hidden;text-overflow:ellipsis}}
+.tab:focus-visible{outline-offset:-3px}
 .tab:hover{color:var(--ink)}
 .tab[aria-selected=true]{color:var(--ink);font-weight:600;border-color:var(--accent)}
 .panel[hidden]{display:none}
@@ -136,7 +144,7 @@ th[aria-sort=ascending] button.sort::after{content:" \\2191"}
 th[aria-sort=descending] button.sort::after{content:" \\2193"}
 .board bdi{display:inline-block;min-width:6.5rem;max-width:11rem;overflow-wrap:anywhere}
 .board small{white-space:normal;min-width:6.5rem}.board thead .n{white-space:normal}
-.board thead th{min-width:4.5rem}.tab{text-align:left}
+.board thead th{min-width:4.5rem}
 .rank{font-variant-numeric:tabular-nums;white-space:nowrap;font-weight:600}
 .mark{display:inline-block;font-size:.8rem;line-height:1.3;font-weight:600;white-space:nowrap;
 border:1px solid currentColor;border-radius:1rem;padding:.05rem .5rem;color:var(--accent)}

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from mimicry.codabench.board import Board
-from mimicry.codabench.board_text import board_content
+from mimicry.codabench.board_data import board_content
 from mimicry.codabench.competition import Competition, Phase
 from mimicry.codabench.records import RUNNING, RunRecord, TaskRecord
 from mimicry.codabench.rehearsal.folder import VERSION

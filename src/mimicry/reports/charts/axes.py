@@ -100,8 +100,8 @@ def label(
 
 def tick_below(text: str, x: float, y: float) -> Element:
     """Return the number of a tick below an axis, moved inwards where it would be cut off."""
-    half = text_width(text) / 2
-    return label(text, min(max(x, half), WIDTH - half), y, anchor="middle", kind="s")
+    side = text_width(text) / 2 + EDGE
+    return label(text, min(max(x, side), WIDTH - side), y, anchor="middle", kind="s")
 
 
 def line(x1: float, y1: float, x2: float, y2: float, kind: str) -> Element:

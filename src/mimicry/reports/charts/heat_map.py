@@ -18,6 +18,7 @@ def heat_map(
     names: Sequence[str],
     *,
     title: str,
+    short: Sequence[str] | None = None,
     low: float = 0.0,
     high: float = 1.0,
     decimals: int = 2,
@@ -29,9 +30,12 @@ def heat_map(
     values : sequence of sequences of float, shape (n, n)
         Row by row; finite.
     names : sequence of str, shape (n,)
-        Of the rows, and of the columns, which are numbered.
+        Of the rows, and of the columns.
     title : str
         What is shown.
+    short : sequence of str, shape (n,), optional
+        What stands above the columns, which have little room: a part of each name by which
+        it is known. By default they are numbered, and the rows' names with them.
     low, high : float
         The numbers of no shade and of full shade; what lies beyond has the shade of the end.
     decimals : int
@@ -42,6 +46,8 @@ def heat_map(
     ValueError
         The shape is another one, or a number is not finite.
     """
+    if short is not None and len(short) != len(names):
+        raise ValueError(f"a heat map of {len(names)} names needs as many short ones")
     if len(values) != len(names) or any(len(row) != len(names) for row in values):
         raise ValueError(f"a heat map of {len(names)} names needs as many rows and columns")
     checked(low, high, *(value for row in values for value in row))
@@ -56,26 +62,36 @@ def heat_map(
     return element(
         "figure",
         caption,
-        scrolling(_table(values, names, shade, decimals), name=title),
+        scrolling(_table(values, names, short, shade, decimals), name=title),
         class_="chart broad",
     )
 
 
 def _table(
-    values: Sequence[Sequence[float]], names: Sequence[str], shade: Scale, decimals: int
+    values: Sequence[Sequence[float]],
+    names: Sequence[str],
+    short: Sequence[str] | None,
+    shade: Scale,
+    decimals: int,
 ) -> Element:
+    heads = [str(place + 1) for place in range(len(names))] if short is None else short
+    row_heads = (
+        [f"{text} {name}" for text, name in zip(heads, names, strict=True)]
+        if short is None
+        else names
+    )
     head = element(
         "tr",
         element("td"),
         *(
-            element("th", str(place + 1), scope="col", title=name, aria_label=name)
-            for place, name in enumerate(names)
+            element("th", text, scope="col", title=name, aria_label=name)
+            for text, name in zip(heads, names, strict=True)
         ),
     )
     rows = [
         element(
             "tr",
-            element("th", f"{place + 1} {name}", scope="row", title=name),
+            element("th", row_heads[place], scope="row", title=name),
             *(
                 element("td", shown(value, decimals), style=f"--v:{shade.at(value):.2f}")
                 for value in values[place]

@@ -74,7 +74,9 @@ def interval_chart(
         checked(row.value, *(end for end in (row.low, row.high) if end is not None))
     if not rows:
         return nothing(title)
-    scale = Scale(low, high, EDGE + 6, WIDTH - EDGE - 6)
+    # The outermost numbers below the scale stand whole, and in the middle of their ticks.
+    side = EDGE + max([6.0, *(text_width(number(tick)) / 2 for tick in ticks(low, high))])
+    scale = Scale(low, high, side, WIDTH - side)
     drawn: list[Child] = []
     y = 14.0
     for row in rows:
