@@ -23,7 +23,7 @@ from mimicry.codabench.records import read_run
 ROOT = Path(__file__).resolve().parents[1]
 IMAGES = ROOT / "docs" / "images"
 # Of a results page the picture shows the head: it is longer than a README should be.
-SIZES = {"board-page": (1200, 640), "results-page": (900, 1150)}
+SIZES = {"board-page": (1200, 1020), "results-page": (900, 1150)}
 SCORES = "scores"
 COLOURS = 128
 

@@ -82,8 +82,9 @@ def demo(where: EngineChoice, bundle: Path | None) -> int:
         )
         output = runs / id / phase / Path(entry.folder).name
         codes.append(_run_anew_if_changed(_request(entry, id, phase, where, output, root)))
-    _heading(4 + len(steps), "The boards", "mimicry board runs/demo")
-    show_boards((runs,), None, None, root)
+    command = "mimicry board runs/demo --html runs/demo/board.html"
+    _heading(4 + len(steps), "The boards", command)
+    show_boards((runs,), None, None, root, html=runs / "board.html")
     return next((code for code in (1, 4, 3) if code in codes), 0)
 
 
