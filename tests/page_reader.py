@@ -17,11 +17,16 @@ class Page(HTMLParser):
         self.found: list[tuple[str, dict[str, str | None]]] = []
         self.texts: list[tuple[tuple[str, ...], str]] = []
         self._open: list[str] = []
+        self._within_word = False
         self.feed(text)
         self.close()
         assert not self._open, f"never closed: {self._open}"
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        # A place where a word may be broken does not end it.
+        self._within_word = tag == "wbr"
+        if tag == "wbr":
+            return
         self.found.append((tag, dict(attrs)))
         if tag not in self.VOID:
             self._open.append(tag)
@@ -30,6 +35,10 @@ class Page(HTMLParser):
         assert self._open.pop() == tag
 
     def handle_data(self, data: str) -> None:
+        if self._within_word and self.texts:
+            self._within_word = False
+            self.texts[-1] = (self.texts[-1][0], self.texts[-1][1] + data)
+            return
         self.texts.append((tuple(self._open), data))
 
     def all(self, tag: str) -> list[dict[str, str | None]]:

@@ -188,6 +188,10 @@ def test_run_and_board(here: Path, tmp_path: Path, capsys: pytest.CaptureFixture
     assert "no idea" in shown.err.splitlines()[-1]
     assert "  | ValueError: no idea" in shown.out
     assert "task mimic: failed [predict-failed]\n" in shown.out
+    # What failed has a page, too, which tells why; its path is the last word.
+    words, _, page = shown.out.splitlines()[-1].partition(": ")
+    assert words == "results page" and page.endswith("/mimic/scoring/detailed_results.html")
+    assert "no idea" in Path(page).read_text(encoding="utf-8")
     # The sentence: once while it runs, and once as the last line.
     sentence = shown.err.strip().removeprefix("task mimic: ")
     assert "\n" not in sentence and shown.out.count(sentence[:60]) == 1

@@ -69,6 +69,8 @@ Examples:
   mimicry new-submission my_model                      participants
   mimicry check my_model/ --smoke
   mimicry run my_model/ --competition hybrid
+  mimicry board --html board.html
+  mimicry report runs/hybrid/development/my_model-1
   mimicry pack-submission my_model/
   mimicry validate                                     organisers
   mimicry rehearse

@@ -6,7 +6,7 @@ goes to a private place, never to a page that participants see.
 
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import ClassVar, TextIO
 
 EXIT_DONE = 0
@@ -32,14 +32,18 @@ class MimicryError(Exception):
     sentence : str
         What is wrong, where (file, row, index) and what to do. Line breaks and
         control characters are replaced, since parts may come from a submission.
+    parts : sequence of str
+        Where the sentence tells of several faults: what stands above them, then each by
+        itself. For pages, which have room for a list.
     """
 
     exit_code: ClassVar[int] = EXIT_BUG
     kind: ClassVar[str] = "bug"
 
-    def __init__(self, code: str, sentence: str) -> None:
+    def __init__(self, code: str, sentence: str, parts: Sequence[str] = ()) -> None:
         self.code = code
         self.sentence = one_line(sentence)
+        self.parts = tuple(one_line(part) for part in parts)
         super().__init__(f"{self.sentence} [{code}]")
 
 

@@ -31,6 +31,24 @@ def write_atomically(path: Path, data: bytes | str) -> None:
         raise
 
 
+def write_output(path: Path, data: bytes | str) -> None:
+    """Write what a command was asked to write at `path`, whatever stands there.
+
+    A file is replaced as by `write_atomically`, and one that a link leads to as well. To a
+    device or a pipe, such as ``/dev/stdout``, it is written straight.
+    """
+    try:
+        mode = path.stat().st_mode
+    except FileNotFoundError:
+        mode = None
+    if mode is None or stat.S_ISREG(mode) or stat.S_ISDIR(mode):
+        write_atomically(path.resolve() if path.is_symlink() else path, data)
+        return
+    # Not by its resolved name: what stands behind a descriptor of ours may have none.
+    with path.open("wb") as file:
+        file.write(data.encode("utf-8") if isinstance(data, str) else data)
+
+
 def sync_folder(folder: Path) -> None:
     """Make sure that the names in a folder outlast a power cut."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)

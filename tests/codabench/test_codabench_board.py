@@ -14,11 +14,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mimicry.codabench.board import Entry, apply_rule, make_board, rank
-from mimicry.codabench.board_data import board_csv, board_json
+from mimicry.codabench.board_data import board_csv, board_json, boards_csv
 from mimicry.codabench.board_text import board_table
 from mimicry.codabench.competition import Column, Competition, Leaderboard, load_competition
 from mimicry.codabench.found_runs import find_runs
 from mimicry.codabench.records import RunRecord, TaskRecord, read_run, write_run
+from mimicry.codabench.standings import Standing, Standings
 from mimicry.errors import BundleError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -193,8 +194,9 @@ def test_a_whole_board(two_task: Competition) -> None:
     lines = text.splitlines()
     assert lines[0] == "Results of two-task, Development"
     cells = next(line.split() for line in lines if " ann " in line)
-    assert cells == ["2", "ann", "ann.zip", "0.5124", "0.5000", "0.2500"]
-    assert next(line.split() for line in lines if " [bob] " in line)[3:] == ["0.9000", "n/a", "n/a"]
+    assert cells == ["2", "ann", "ann.zip", "A", "0.5124", "0.5124", "0.5000", "0.2500"]
+    bob = next(line.split() for line in lines if " [bob] " in line)
+    assert bob[3:] == ["A", "0.9000", "0.9000", "n/a", "n/a"]
     assert "Rule Add_And_Delete" in text
     assert "[bob], [bob].zip: task mimic: model.py ?[31m is bad [x-y]" in lines
     assert "dan, dan.zip: still running, or it was killed" in lines
@@ -202,9 +204,13 @@ def test_a_whole_board(two_task: Competition) -> None:
     rows = list(csv.DictReader(io.StringIO(board_csv(board))))
     assert rows[1]["A.score"] == "0.51239"
     assert rows[1]["mimic.mimic_recall"] == ""
+    assert (rows[1]["competition"], rows[1]["phase"]) == ("two-task", "Development")
+    assert (rows[1]["ranked_task"], rows[1]["ranked_value"]) == ("A", "0.51239")
     assert rows[2]["participant"] == "'=cmd()"
     content = json.loads(board_json(board))
     assert content["rows"][1]["tasks"]["A"]["score"] == 0.51239
+    assert content["rows"][1]["ranked_task"] == "A"
+    assert content["rows"][1]["ranked_value"] == 0.51239
     assert len(content["failed"]) == 2
 
 
@@ -235,13 +241,15 @@ def test_runs_at_the_wrong_time_are_marked_and_surplus_ones_left_out(
     lines = text.splitlines()
     cells = [line.split() for line in lines if ".zip " in line]
     assert [row[1:4] for row in cells] == [
-        ["old", "old.zip", "0.4500"],
+        ["old", "old.zip", "A"],
         ["liz", "liz.zip", "late"],
-        ["odd", "odd.zip", "0.3500"],
-        ["ann", "ann.zip", "0.3000"],
-        ["mig", "mig.zip", "0.2500"],
+        ["odd", "odd.zip", "A"],
+        ["ann", "ann.zip", "A"],
+        ["mig", "mig.zip", "A"],
         ["eve", "eve.zip", "early"],
     ]
+    values = "0.4500 0.4000 0.3500 0.3000 0.2500 0.1000"
+    assert [row[-1] for row in cells] == values.split()
     heading = next(line.split() for line in lines if "participant" in line)
     assert heading[:4] == ["#", "participant", "submission", "mark"]
     footnotes = [line for line in lines if line.startswith(("late: ", "early: "))]
@@ -301,7 +309,8 @@ def test_no_column_is_cut_when_piped(two_task: Competition) -> None:
         two_task, two_task.phase("development"), [("r", record(name, 1, A=scores, mimic=scores))]
     )
     text = board_table(board, every_column=True)
-    assert text.count("0.1235") == 2 * len(scores)
+    # The best task's value stands before all columns.
+    assert text.count("0.1235") == 2 * len(scores) + 1
     assert name in text and f"{name}.zip" in text
     assert "…" not in text
 
@@ -321,10 +330,41 @@ def test_a_board_folds_into_blocks_where_it_does_not_fit(two_task: Competition, 
     assert max(map(len, lines[1:])) <= width
     places = [lines.index("#1  bob"), lines.index("#2  ann")]
     assert places == sorted(places) and lines[places[1] + 1] == "    ann.zip"
-    assert text.count("0.1235") == 2 * len(scores) and "0.9000" in text
+    assert text.count("0.1235") == 2 * len(scores) + 1 and text.count("A 0.9000") == 1
     assert "Not on the board:" in lines
     wide = board_table(board, every_column=True)
     assert board_table(board, every_column=True, width=max(map(len, wide.splitlines()))) == wide
+
+
+def test_a_hidden_ranking_column_is_told_nowhere(two_task: Competition) -> None:
+    first, *rest = two_task.leaderboard.columns
+    hidden = replace(two_task.leaderboard, columns=(replace(first, hidden=True), *rest))
+    runs = [("r/1", record("ann", 1, A={"score": 0.777, "A_PRC_AUC": 0.5}))]
+    board = make_board(replace(two_task, leaderboard=hidden), two_task.phases[0], runs)
+    assert "best task" not in board_table(board) and "0.777" not in board_table(board)
+    (row,) = csv.DictReader(io.StringIO(board_csv(board)))
+    assert row["ranked_task"] == row["ranked_value"] == ""
+    (shown,) = json.loads(board_json(board))["rows"]
+    assert shown["ranked_task"] is shown["ranked_value"] is None
+
+
+def test_boards_of_the_same_columns_are_one_table(two_task: Competition) -> None:
+    runs = [("r/1", record("ann", 1, A={"score": 0.5})), *marked_runs()]
+    phases = [make_board(two_task, phase, runs) for phase in two_task.phases]
+    sure = Standings((Standing(0.4, 0.6, 1, 1, ()),), (), "")
+    rows = list(csv.DictReader(io.StringIO(boards_csv([(phases[0], sure), (phases[1], None)]))))
+    assert [row["phase"] for row in rows] == ["Development", *["Final"] * 6]
+    assert {row["competition"] for row in rows} == {"two-task"}
+    # A board without standings has empty cells, not other columns.
+    assert [row["interval_low"] for row in rows] == ["0.4", *[""] * 6]
+    other = replace(phases[1], competition="other", columns=phases[1].columns[:1])
+    tables = boards_csv([(phases[0], None), (other, None)]).split("\n\n")
+    headings = [next(csv.reader(io.StringIO(part))) for part in tables]
+    assert len(headings) == 2 and headings[0] != headings[1]
+    for part, id in zip(tables, ("two-task", "other"), strict=True):
+        found = list(csv.DictReader(io.StringIO(part)))
+        assert found and {row["competition"] for row in found} == {id}
+    assert boards_csv([]) == ""
 
 
 def test_an_empty_board_fits_anywhere(two_task: Competition) -> None:

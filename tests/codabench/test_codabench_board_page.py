@@ -233,7 +233,7 @@ def test_json_and_csv_stay_pure(
     assert boards[0]["rows"][0]["interval"] is not None
     assert "Wrote" in printed.err
     assert main([*arguments, "--csv", "--no-intervals"]) == 0
-    assert capsys.readouterr().out.startswith("rank,participant,")
+    assert capsys.readouterr().out.startswith("competition,phase,rank,participant,")
 
 
 HOSTILE = (

@@ -89,6 +89,7 @@ class TestCompetition:
             "phase": "Final phase",
             "task": "x",
             "execution_time_limit": 600,
+            "results_page": "full",
         }
         assert entry == ENTRY
         original = document()
@@ -521,6 +522,28 @@ class TestReachable:
         assert found.imported - set(sys.stdlib_module_names) <= PLATFORM
 
 
+@pytest.mark.parametrize(
+    ("switch", "shown"),
+    [
+        ("hide_prediction_output", "full"),
+        ("hide_output", "declared"),
+        ("hide_score_output", "declared"),
+    ],
+)
+def test_a_phase_that_hides_its_output_hides_it_on_the_page(
+    bundle: Path, switch: str, shown: str
+) -> None:
+    path = bundle / "competition.yaml"
+    changed = yaml.safe_load(path.read_text())
+    changed["phases"][1][switch] = True
+    path.write_text(yaml.safe_dump(changed))
+    with zipfile.ZipFile(pack(bundle).path) as archive:
+        for phase, wanted in (("development", "full"), ("final-phase", shown)):
+            for program in ("ingestion_program", "scoring_program_x"):
+                settings = json.loads(archive.read(f"{phase}/{program}/phase.json"))
+                assert settings["results_page"] == wanted
+
+
 class TestStaging:
     def test_a_staged_program_is_complete_by_itself(self, bundle: Path, tmp_path: Path) -> None:
         script = bundle / "scoring_program_x" / "score.py"
@@ -545,7 +568,7 @@ class TestStaging:
         self, bundle: Path, tmp_path: Path
     ) -> None:
         packed = pack(bundle)
-        settings = ProgramSettings("two-task", "Development", "x", 300)
+        settings = ProgramSettings("two-task", "Development", "x", 300, "full")
         stage_program(bundle / "ingestion_program", tmp_path / "program", settings)
         staged = {
             path.relative_to(tmp_path / "program").as_posix(): path.read_bytes()

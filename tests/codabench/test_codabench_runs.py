@@ -139,7 +139,11 @@ def test_folders_and_record_of_a_run(bundle: Path, tmp_path: Path) -> None:
     assert seen["limit"] == "50"
     assert seen["mounts"] == ["data", "ingested_program", "input_data", "output", "program"]
     settings = {"competition": "two-task", "phase": "Development", "task": "A"}
-    assert seen["settings"] == {**settings, "execution_time_limit": 300}
+    assert seen["settings"] == {
+        **settings,
+        "execution_time_limit": 300,
+        "results_page": "full",
+    }
     scored = facts(request, "scoring")
     assert scored["res"] == ["extra", "facts.json", "metadata", "model.py"]
     assert scored["ref"] == ["val_A.csv"]

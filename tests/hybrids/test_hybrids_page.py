@@ -26,7 +26,7 @@ from mimicry.reports.facts import Facts, ScoreRow
 from mimicry.reports.hybrid_facts import Costs, Submitted
 from mimicry.reports.hybrids import full_content
 from mimicry.reports.layout import document
-from mimicry.scoring import program as scoring_program
+from mimicry.scoring import page as scoring_page
 
 GROUPS_OF = {"A": ("major", "minor"), "mimic": ("mimic",), "hybrid": ("major", "minor", "mimic")}
 VALIDATION = {"major": (219, 190), "minor": (201, 17), "mimic": (423, 125)}
@@ -56,7 +56,7 @@ OF_THE_RUN = [
     *("2.13.0", "2.3.0"),
 ]
 # In the columns' explanations, the captions and names.
-OF_THE_TEXT = ["0", "1", "95", "256"]
+OF_THE_TEXT = ["0", "1", "5", "95", "256"]
 NUMBER = re.compile(r"(?<![0-9A-Za-z_])[0-9][0-9,]*(?:[.:][0-9]+)*(?:e[+-]?[0-9]+)?")
 
 
@@ -274,11 +274,40 @@ def test_every_number_of_the_full_pages_text_is_a_declared_aggregate(task):
         if found < hybrids:
             allowed.add(f"{harmonic_mean(more):.4f}")
     ordered = sorted(values)
-    allowed |= {f"{abs(ordered[(len(ordered) - 1) * k // 4]):.3g}" for k in (1, 2, 3)}
+    allowed |= {f"{abs(ordered[(len(ordered) - 1) * k // 4]):#.3g}" for k in (1, 2, 3)}
     allowed |= {f"{len(rows):,}", f"{len(rows) / 50:.1f}", "0.0", *OF_THE_RUN, *OF_THE_TEXT}
     # "19 of 20 sets of images", an interval's meaning.
     allowed |= {"19", "20"}
     assert numbers_in(Text(page).outside) <= allowed
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_the_marks_follow_from_the_columns_and_the_rule(seed):
+    """The group's own false alarms at its threshold, and the precision there, are no columns."""
+    rows = rows_of(VALIDATION, seed=seed)
+    task, reference, values = TASKS["hybrid"], reference_of(rows), [row[3] for row in rows]
+    results = grade(task, reference, values)
+    found = find_details(task, reference, values, results)
+    for (others, hybrids), recall, ranking in zip(
+        VALIDATION.values(),
+        (results["A_score_major_recall"], results["A_score_minor_recall"], results["mimic_recall"]),
+        found.rankings,
+        strict=True,
+    ):
+        assert ranking.roc_mark == pytest.approx((0.05, recall))
+        above = recall * hybrids
+        precision = above / (above + 0.05 * others)
+        assert ranking.precision_recall_mark == pytest.approx((recall, precision))
+
+
+def test_where_nothing_is_found_no_precision_is_marked():
+    rows = [(name, label, group, -score) for name, label, group, score in rows_of(VALIDATION)]
+    rows = [(*row[:3], row[3] - 9 * row[1]) for row in rows]
+    task, reference, values = TASKS["hybrid"], reference_of(rows), [row[3] for row in rows]
+    found = find_details(task, reference, values, grade(task, reference, values))
+    for ranking in found.rankings:
+        assert ranking.roc_mark == pytest.approx((0.05, 0.0))
+        assert ranking.precision_recall_mark is None
 
 
 def test_the_full_page_tells_no_secret():
@@ -364,7 +393,7 @@ def test_the_full_page_tells_what_it_should_in_order():
         "Time and memory",
         "Provenance",
     ]
-    assert text.tags.count("svg") == 7
+    assert text.tags.count("svg") == 8
     words = " ".join(" ".join(text.all).split())
     for part in (
         "Challenge score:",
@@ -412,7 +441,7 @@ def test_a_page_without_the_runs_costs_does_without():
 def test_pages_stay_small(copies, largest):
     rows = rows_of(TEST, seed=8, copies=copies)
     _, page = page_of("hybrid", rows, full=True)
-    assert Text(page).tags.count("svg") == 7
+    assert Text(page).tags.count("svg") == 8
     assert len(page.encode()) < largest
 
 
@@ -464,7 +493,7 @@ def test_both_pages_failing_cost_no_scores(full_run, monkeypatch):
 
 
 def test_a_page_too_large_gives_way_to_the_declared_one(full_run, monkeypatch):
-    monkeypatch.setattr(scoring_program, "LARGEST_PAGE", 20_000)
+    monkeypatch.setattr(scoring_page, "LARGEST_PAGE", 20_000)
     code, files = full_run()
     assert code == 0
     assert "not shown in this phase" in files["detailed_results.html"]

@@ -459,3 +459,15 @@ def test_on_a_terminal_progress_is_a_bar(tmp_path: Path, images: Path) -> None:
     assert process.returncode == 0
     assert "10/10" in shown and "image/s" in shown
     assert b"s left" not in stdout
+
+
+@pytest.mark.parametrize("name", ["\\x0cVmHWM:", "\\x0cVmHWM: 12345678 kB", "\\x1cVmHWM:\\t1 kB"])
+def test_a_process_name_forges_no_memory(ingest: Ingest, name: str) -> None:
+    model = (
+        "import ctypes\n"
+        + GOOD_MODEL
+        + f"\n    def __init__(self):\n        ctypes.CDLL(None).prctl(15, b'{name}', 0, 0, 0)\n"
+    )
+    run = ingest(model)
+    assert run.code == 0 and run.outcome["state"] == "finished"
+    assert 10e6 < run.outcome["peak_memory_bytes"] < 500e6

@@ -72,7 +72,9 @@ class TestFile:
     def test_the_board_has_the_programs_columns(self, competition: Competition, team: str) -> None:
         board = competition.leaderboard
         written = BLUE_COLUMNS if team == "blue" else RED_COLUMNS
-        assert [column.key for column in board.columns] == [column.key for column in written]
+        assert [(column.key, column.title) for column in board.columns] == [
+            (column.key, column.title) for column in written
+        ]
         assert board.primary.key == "score" and board.submission_rule == "Force_Best"
         assert all(len(column.title) <= 36 for column in board.columns)
 

@@ -31,7 +31,8 @@ from mimicry.reports.blue import blue_page
 from mimicry.reports.facts import Facts, ScoreRow
 from mimicry.reports.layout import document
 from mimicry.reports.red import red_page
-from mimicry.scoring.program import LARGEST_PAGE, Scored
+from mimicry.scoring.kinds import Scored
+from mimicry.scoring.page import LARGEST_PAGE
 from mimicry.similarity import similarity_matrix
 
 WRITE = {"blue": write_blue, "red": write_red}
@@ -443,16 +444,20 @@ class TestThumbnails:
         write_red(stage.ref)
         np.save(stage.ref / THUMBNAILS_NAME, np.array([jpeg()] * len(CATALOGUE)))
         page = drawn(scored(stage, "red"), FULL)
-        assert "<img" not in page and "Some of the stimuli" not in page
+        assert "<img" not in page and "Pictures of the stimuli" not in page
 
-    def test_those_of_the_choice_are_shown_with_their_classes(self, stage: Stage) -> None:
+    def test_those_of_the_choice_are_shown_and_read_out_as_one(self, stage: Stage) -> None:
         write_red(stage.ref)
         pictures = [jpeg(100 + row) for row in range(len(CATALOGUE))]
         write_thumbnails(stage, pictures)
-        images = read(drawn(scored(stage, "red"), FULL)).images
-        assert [image["alt"] for image in images] == [
-            CATALOGUE[row]["class_name"] for row in range(10)
-        ]
+        page = drawn(scored(stage, "red"), FULL)
+        images = read(page).images
+        assert len(images) == 10
+        assert all(image["alt"] == "" and "title" not in image for image in images)
+        assert (
+            'role="img" aria-label="10 small pictures by class: 3 of n00000000, 3 of n00000001, '
+            '2 of n00000002, 2 of n00000003"'
+        ) in page
         lengths = [len(str(image["src"])) for image in images]
         assert lengths == sorted(lengths) and lengths[0] < lengths[-1]
 

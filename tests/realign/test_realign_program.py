@@ -122,6 +122,15 @@ def test_the_other_teams_file(stage: Stage, team: Team, other: Team) -> None:
     assert "wrong-team" in done.page
 
 
+def test_the_page_lists_faults_one_by_one(stage: Stage) -> None:
+    write_blue(stage.ref)
+    stage.submit(blue("nothing", "resnet50", "resnet50", notes=1))
+    done = stage.run("blue")
+    assert done.exit_code == 3 and done.last_line.endswith("[submission-invalid]")
+    assert " 3 faults: " in done.last_line and done.page.count("<li>") == 3
+    assert "Cause: " in done.page and "The sentence above" not in done.page
+
+
 @pytest.mark.parametrize("team", ["blue", "red"])
 def test_faults_of_the_reference_data_are_the_organisers(stage: Stage, team: Team) -> None:
     ready(stage, team)

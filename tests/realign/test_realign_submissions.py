@@ -2,6 +2,7 @@
 
 import json
 import random
+import re
 import time
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 from realign_stage import CATALOGUE, REGISTRY, blue, entry, red
 
+import mimicry.realign
 from mimicry.activations.entries import entries_of
 from mimicry.activations.stimuli import Stimulus
 from mimicry.errors import SubmissionError
@@ -29,6 +31,7 @@ from mimicry.realign.submissions import (
     refuse_wrong_team,
     team_of,
 )
+from mimicry.reports.catalogue import REALIGN, find
 
 SCHEMAS = {
     team: json.loads((schemas_folder() / f"{team}.schema.json").read_text())
@@ -282,6 +285,9 @@ def test_all_faults_come_in_one_line_and_are_counted() -> None:
     assert caught.value.code == "submission-invalid"
     assert sentence.startswith("team.json: 202 faults: ") and len(sentence) < 2000
     assert "; and 192 more." in sentence and "\n" not in sentence
+    head, *told = caught.value.parts
+    assert sentence == f"{head}: {'; '.join(told)}."
+    assert len(told) == 11 and told[0] == faults.kept[0].sentence and told[-1] == "and 192 more"
 
 
 def test_one_kind_of_fault_has_its_own_code() -> None:
@@ -290,6 +296,21 @@ def test_one_kind_of_fault_has_its_own_code() -> None:
     with pytest.raises(SubmissionError) as caught:
         faults.refuse("team.json")
     assert caught.value.code == "unknown-model" and "2 faults" in caught.value.sentence
+    assert len(caught.value.parts) == 3
+    alone = Faults()
+    alone.add("unknown-key", "", "is wrong")
+    with pytest.raises(SubmissionError) as caught:
+        alone.refuse("team.json")
+    assert str(caught.value) == "team.json: is wrong. [unknown-key]" and caught.value.parts == ()
+
+
+def test_every_fault_is_in_the_catalogue_of_errors() -> None:
+    folder = Path(mimicry.realign.__file__).parent
+    source = "".join(path.read_text(encoding="utf-8") for path in sorted(folder.glob("*.py")))
+    codes = set(re.findall(r'\bfaults\.add\(\s*"([a-z-]+)"', source))
+    assert len(codes) > 12
+    for code in (*codes, "submission-invalid"):
+        assert [sections is REALIGN for sections, _ in find(code)] == [True], code
 
 
 @pytest.mark.parametrize(

@@ -70,12 +70,33 @@ def test_intervals_and_ranks_are_shown_as_text_and_drawn() -> None:
     none = row("eve", None, cells=[None])
     _, found = page(phase(sure, tied, none))
     assert "ranks" in found.hooks("data-column")
-    for words in ("0.800–0.950", "0.700–0.900", "1–2", "1–3", "By draws."):
+    for words in ("0.80–0.95", "0.70–0.90", "1–2", "1–3", "By draws."):
         assert words in found.words
     told = [text for around, text in found.texts if around[-1:] == ("small",)]
     assert told.count("not told apart from the first") == 1
+    # Under the score, too, where a phone shows nothing beside it.
+    assert {"possible ranks 1–2", "possible ranks 1–3"} <= set(told)
+    assert "Possible ranks" in found.words
     assert sum(a.get("class") == "spark r-plain" for a in found.all("svg")) == 2
     assert "n/a" in found.words
+
+
+def test_a_value_of_one_task_of_several_names_it() -> None:
+    _, found = page(phase(row("ann", 0.7, interval=(0.695, 0.705), task="mimic"), row("bob")))
+    told = [text for around, text in found.texts if around[-1:] == ("small",)]
+    assert told[:2] == ["mimic", "0.695–0.705"] and told.count("mimic") == 1
+
+
+def test_an_interval_has_no_more_decimals_than_its_column() -> None:
+    count = BoardColumn("score", "Models", 0, True)
+    _, found = page(phase(row(value=12.0, interval=(0.0, 12.0)), ranking=count))
+    assert "0–12" in found.words
+
+
+def test_names_are_broken_at_joints_and_read_in_one() -> None:
+    text, found = page(phase(row("ann", submission="color_pattern-1.2/x")))
+    assert "color_<wbr>pattern-<wbr>1.<wbr>2/<wbr>x" in text
+    assert "color_pattern-1.2/x" in found.words
 
 
 def test_ranks_that_are_not_told_apart_are_named_in_sight() -> None:

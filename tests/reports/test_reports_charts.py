@@ -47,13 +47,14 @@ CHARTS: dict[str, Callable[[float], Element]] = {
     "bar mark": lambda v: bar_chart([Bar("a", 1)], title="t", marks=[("m", v)]),
     "curve": lambda v: curve_chart([Curve("a", [(0, 0), (v, 1)], "one")], title="t", **AXES),
     "curve mark": lambda v: curve_chart([Curve("a", [(0, 0)], "one", (0, v))], title="t", **AXES),
+    "curve limit": lambda v: curve_chart(
+        [Curve("a", [(0, 0)], "one")], title="t", limit=("l", v), **AXES
+    ),
     "step": lambda v: step_chart([Steps("a", [0, 1], [v], "one")], title="t", **AXES),
     "step edge": lambda v: step_chart([Steps("a", [0, v], [1], "one")], title="t", **AXES),
-    "funnel": lambda v: funnel_chart(
-        [Bubble("a", 3, v, 0, 1, "")], title="t", half_width=None, **AXES
-    ),
+    "funnel": lambda v: funnel_chart([Bubble("a", 3, v, "")], title="t", half_width=None, **AXES),
     "funnel width": lambda v: funnel_chart(
-        [Bubble("a", 3, 0.5, 0, 1, "")], title="t", half_width=lambda count: v, **AXES
+        [Bubble("a", 3, 0.5, "")], title="t", half_width=lambda count: v, **AXES
     ),
     "heat": lambda v: heat_map([[v]], ["a"], title="t"),
     "spark": lambda v: sparkline([v], title="t"),
@@ -167,9 +168,24 @@ def test_bars_are_as_long_as_their_values() -> None:
         max_size=3,
     ),
     st.booleans(),
+    st.none() | st.tuples(NAMES, FINITE),
 )
-def test_curves_stay_in_the_picture(curves: list[Curve], diagonal: bool) -> None:
-    checked_picture(curve_chart(curves, title="t", diagonal=diagonal, **AXES))
+def test_curves_stay_in_the_picture(
+    curves: list[Curve], diagonal: bool, limit: tuple[str, float] | None
+) -> None:
+    checked_picture(curve_chart(curves, title="t", diagonal=diagonal, limit=limit, **AXES))
+
+
+def test_a_limit_of_curves_is_an_upright_line_with_its_name() -> None:
+    made = curve_chart(
+        [Curve("a", [(0, 0), (1, 1)], "one", (0.25, 0.5))], title="t", limit=("rule", 0.25), **AXES
+    )
+    upright = [
+        one for one in made.findall("svg/line[@class='e']") if one.get("x1") == one.get("x2")
+    ]
+    mark = made.find(".//g[@class='r-one']/circle")
+    assert mark is not None and mark.get("cx") in {one.get("x1") for one in upright}
+    assert "rule" in checked_picture(made)
 
 
 def test_a_long_curve_is_drawn_small_and_told_short() -> None:
@@ -178,7 +194,8 @@ def test_a_long_curve_is_drawn_small_and_told_short() -> None:
     drawn = made.find(".//path[@class='l']")
     assert drawn is not None
     assert len(drawn.get("d", "")) < 12_000
-    assert len(made.findall(".//tbody/tr")) == 11
+    # With its mark.
+    assert len(made.findall(".//tbody/tr")) == 12
     assert "1.000" in checked_picture(made)
 
 
@@ -212,7 +229,7 @@ def test_a_histogram_refuses_what_is_none(edges: list[float], heights: list[floa
 @settings(deadline=None)
 @given(
     st.lists(
-        st.builds(Bubble, NAMES, st.floats(1, 1.7e308), SHARES, SHARES, SHARES, ROLE_NAMES),
+        st.builds(Bubble, NAMES, st.floats(1, 1.7e308), SHARES, ROLE_NAMES),
         max_size=6,
     ),
     st.none() | st.floats(0, 2),
@@ -229,14 +246,26 @@ def test_a_funnel_refuses_counts_below_one_and_asks_for_none() -> None:
         asked.append(count)
         return 0.1
 
-    funnel_chart([Bubble("a", 1, 1, 0, 1, "")], title="t", half_width=half_width, **AXES)
+    funnel_chart([Bubble("a", 1, 1, "")], title="t", half_width=half_width, **AXES)
     assert min(asked) >= 1
     with pytest.raises(ValueError, match="1 or more"):
-        funnel_chart([Bubble("a", 0.5, 1, 0, 1, "")], title="t", half_width=None, **AXES)
+        funnel_chart([Bubble("a", 0.5, 1, "")], title="t", half_width=None, **AXES)
+
+
+def test_the_ends_of_a_funnels_band_stand_in_its_table() -> None:
+    points = [Bubble("a", 30, 0.9, "one"), Bubble("b", 10, 0.5, "two")]
+    made = funnel_chart(points, title="t", half_width=lambda count: 3 / count, **AXES)
+    rows = [["".join(cell.itertext()) for cell in row] for row in made.iter("tr")]
+    assert rows[1:] == [
+        ["a", "30", "0.900", "0.700", "0.900"],
+        ["b", "10", "0.500", "0.500", "1.000"],
+    ]
+    # One answer: no interval of the points' own.
+    assert made.findall(".//line[@class='l w']") == []
 
 
 def test_names_in_a_funnel_do_not_cover_each_other() -> None:
-    points = [Bubble(f"name {place}", 10, 0.5, 0.4, 0.6, "one") for place in range(30)]
+    points = [Bubble(f"name {place}", 10, 0.5, "one") for place in range(30)]
     made = funnel_chart(points, title="t", half_width=None, **AXES)
     places = [(text.get("x"), text.get("y")) for text in made.findall(".//text[@class='h']")]
     assert len(places) == len(set(places)) < 30

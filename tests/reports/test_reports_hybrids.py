@@ -105,14 +105,59 @@ def test_the_headline_is_the_score_with_its_interval_in_words():
 
 def test_the_table_tells_what_one_more_would_change():
     words = text_of(found_sections(ROWS[0], DETAILS))
-    assert "9 90 0.1000 0.05 to 0.18 0.1357" in words
-    assert "5 5 1.0000 0.57 to 1.00 –" in words
+    assert "9 of 90 0.1357 0.1000 0.05 to 0.18" in words
+    assert "5 of 5 – 1.0000 0.57 to 1.00" in words
     assert "Non-signal hybrids are the fewest: 5." in words and "by 0.200" in words
 
 
 def test_one_group_needs_no_comparison_of_groups():
     alone = DETAILS._replace(found=DETAILS.found[:1])
     assert "decides" not in text_of(found_sections(ROWS[0], alone))
+
+
+def figures_of(content):
+    return [
+        " ".join(" ".join(figure.itertext()).split()) for figure in group(content).iter("figure")
+    ]
+
+
+def test_every_number_of_a_figure_has_one_interval():
+    alone = DETAILS._replace(low=0.04, found=DETAILS.found[:1])
+    (figure,) = figures_of(found_sections(ROWS[0], alone))
+    assert "(0.04 to 0.31)" in figure and "0.18" not in figure
+    assert "0.05 to 0.18" in text_of(found_sections(ROWS[0], alone))
+    score, groups, _ = figures_of(found_sections(ROWS[0], DETAILS))
+    assert "0.1235 (0.05 to 0.31)" in score and "Signal" not in score
+    assert "0.1000 (0.05 to 0.18)" in groups and "Score <1>" not in groups
+
+
+def test_the_band_is_that_of_a_share_of_so_many():
+    # 14 of 95 in all: 0.147, plus and minus 1.96 standard errors and half a hybrid.
+    funnel = figures_of(found_sections(ROWS[0], DETAILS))[2]
+    assert "Signal hybrids 90 0.100 0.069 0.226" in funnel
+    assert "Non-signal hybrids 5 1.000 0.000 0.558" in funnel
+
+
+def test_lower_shares_are_expected_of_kinds_never_seen():
+    assert "Non-signal hybrids are of kinds never seen" in full()
+    others = [found._replace(role="mimic") for found in DETAILS.found]
+    assert "never seen" not in full(DETAILS._replace(found=others))
+
+
+def test_marks_stand_among_the_numbers_of_the_curves():
+    roc, precision, _ = figures_of(ranking_sections(DETAILS.rankings))
+    assert "Signal hybrids: mark 0.050 0.100" in roc and "5 % of the non-hybrids" in roc
+    assert "mark" not in precision and "5 %" not in precision
+
+
+def test_only_groups_of_a_shared_threshold_have_other_false_alarms():
+    assert "of one group's a little more or less" in text_of(ranking_sections(DETAILS.rankings))
+    alone = text_of(ranking_sections(DETAILS.rankings[:1]))
+    assert "at most 5 % of the non-hybrids above it." in alone and "a little more" not in alone
+
+
+def test_the_page_says_what_tells_two_submissions_apart():
+    assert "told apart by the interval of their difference" in full()
 
 
 def test_a_group_that_may_not_be_drawn_is_named():
@@ -130,7 +175,9 @@ def test_many_ties_are_warned_of(tied, warned):
 
 
 def test_quartiles_have_three_digits():
-    assert "-0.25, 1e-09, 1.23e+05" in full()
+    assert "-0.250, 1.00e-09, 1.23e+05" in full()
+    quartiles = DETAILS.scores._replace(quartiles=(2.361, 3.2, 123.4))
+    assert "2.36, 3.20, 123 " in full(DETAILS._replace(scores=quartiles))
 
 
 def test_strangers_texts_are_escaped():

@@ -6,7 +6,16 @@ from hypothesis import strategies as st
 
 from mimicry.reports.facts import ScoreRow
 from mimicry.reports.markup import element, written
-from mimicry.reports.parts import card, facts_table, inline, score_table, section, table
+from mimicry.reports.parts import (
+    breakable,
+    card,
+    facts_table,
+    inline,
+    interval_decimals,
+    score_table,
+    section,
+    table,
+)
 
 
 def test_the_score_table_shows_every_column_with_four_decimals() -> None:
@@ -17,6 +26,28 @@ def test_the_score_table_shows_every_column_with_four_decimals() -> None:
         assert part in text
     assert [row.get("class") for row in made.findall("tbody/tr")] == ["first", None]
     assert [cell.get("scope") for cell in made.findall("tbody/tr/th")] == ["row", "row"]
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "most", "decimals"),
+    [
+        *((0.2, 0.8, 4, 2), (0.4, 0.5, 4, 2), (0.4, 0.4999, 4, 3), (0.5, 0.51, 4, 3)),
+        *((0.5, 0.5099, 4, 4), (0.5, 0.5, 4, 4), (0.5, 0.5, 3, 3), (0.0, 12.0, 0, 0)),
+    ],
+)
+def test_wide_intervals_have_few_decimals(
+    low: float, high: float, most: int, decimals: int
+) -> None:
+    assert interval_decimals(low, high, most) == decimals
+
+
+@given(st.text(alphabet="ab_-./ <&", max_size=20))
+def test_a_breakable_name_stays_what_it_is(name: str) -> None:
+    made = element("bdi", *breakable(name))
+    assert "".join(made.itertext()) == name
+    for joint in made:
+        assert joint.tag == "wbr" and joint.tail
+        assert joint.tail[0] not in "_-./"
 
 
 def test_the_facts_table_names_its_rows() -> None:

@@ -146,9 +146,37 @@ def test_many_models_are_folded_and_very_many_counted() -> None:
 def test_pictures_come_with_their_class_and_may_fail() -> None:
     pictures = [Thumbnail(b"\xff\xd8\xff\xd9", "cat"), Thumbnail(b"\xff\xd8\xff\xd9", None)]
     page = drawn_red(thumbnails=pictures)
-    assert 'alt="cat"' in page and 'alt="no class"' in page and "2 of 10, spread evenly" in page
+    assert page.count('alt=""') == 2 and not re.search("<img[^>]* title=", page)
+    assert 'aria-label="2 small pictures by class: 1 of cat, 1 of no class"' in page
+    assert "2 of 10, spread evenly" in page and "All of them" not in page
     assert "could not be read" in drawn_red(thumbnails=None)
-    assert "Some of the stimuli" not in drawn_red(thumbnails=())
+    assert "Pictures of the stimuli" not in drawn_red(thumbnails=())
+    every = drawn_red(thumbnails=[Thumbnail(b"\xff\xd8\xff\xd9", f"c{n % 25}") for n in range(50)],
+                      stimuli=50)  # fmt: skip
+    assert "All of them" in every and "Some of" not in every
+    assert "2 of c19, and 5 more classes" in every and every.count('alt=""') == 50
+
+
+def test_a_whole_bar_is_the_whole_choice() -> None:
+    page = drawn_red()
+    figure = page.partition("The 10 stimuli by class")[2].partition("</svg>")[0]
+    widths = [float(found) for found in re.findall(r'<rect[^>]* width="([\d.]+)"', figure)]
+    track, cat, _, other = widths
+    assert cat / track == pytest.approx(0.6, abs=0.01)
+    assert other / track == pytest.approx(0.4, abs=0.01)
+    assert "6 of 10 in the catalogue" in figure
+
+
+@pytest.mark.parametrize("page", [drawn_blue(), drawn_red()])
+def test_an_interval_is_said_to_be_what_it_is(page: str) -> None:
+    assert "in about 19 of 20 sets of" in page and "95 % of such draws" not in page
+    assert "Two submissions are told apart by the interval of their difference" in page
+    assert "<code>mimicry board</code> shows it" in page
+
+
+def test_a_chosen_set_is_no_draw_and_a_number_of_models_no_mean() -> None:
+    assert "chosen, not drawn" in drawn_red() and "chosen, not drawn" not in drawn_blue()
+    assert "interval of their difference" not in drawn_blue(3.0, threshold=0.5, bound=7.0)
 
 
 def test_classes_beyond_twenty_are_counted_together() -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from mimicry.codabench.board import Board, Entry
-from mimicry.codabench.history import Attempt, attempts, ranked_value
+from mimicry.codabench.history import Attempt, attempts, ranked_task
 from mimicry.codabench.model import Column, Competition, Phase, slug
 from mimicry.codabench.quotas import shown
 from mimicry.codabench.records import RunRecord
@@ -132,7 +132,11 @@ def _phase(
         _row(one, number, row, columns, histories, records, links)
         for number, row in enumerate(board.rows)
     ]
-    ranking = None if primary.hidden else _column(primary.key if single else "ranked", primary)
+    ranking = None
+    if not primary.hidden:
+        ranking = _column(primary.key if single else "ranked", primary)
+        if not single:
+            ranking = ranking._replace(title=f"{ranking.title}, best task")
     return PhasePart(
         key=one.phase.slug,
         anchor=anchor,
@@ -202,11 +206,12 @@ def _row(
     marks = [] if entry.mark is None else [(entry.mark.kind, entry.mark.reason)]
     if record is not None and record.migrated:
         marks.append(("migrated", "brought over from the phase before, as the platform does"))
+    task = None if primary.hidden else ranked_task(entry.tasks, leaderboard)
     history = () if primary.hidden else histories.get(entry.participant, ())
     return BoardRow(
         participant=one_line(entry.participant, NAME_WIDTH),
         submission=one_line(entry.submission, NAME_WIDTH),
-        value=None if primary.hidden else ranked_value(entry.tasks, leaderboard),
+        value=None if task is None else entry.tasks[task].get(primary.key),
         interval=interval,
         ranks=ranks,
         tied_with_first=_tied_with_first(one.standings, number),
@@ -214,6 +219,7 @@ def _row(
         marks=marks,
         history=[(_day(attempt.when), attempt.value) for attempt in history],
         link=links.get(entry.folder),
+        task=task if len(one.board.tasks) > 1 else None,
     )
 
 

@@ -3,9 +3,11 @@
 import csv
 import io
 import json
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from mimicry.codabench.board import Board
+from mimicry.codabench.board import Board, Entry
+from mimicry.codabench.history import ranked_on
 from mimicry.codabench.quotas import Mark
 from mimicry.errors import one_line
 
@@ -16,27 +18,61 @@ _UNKNOWN = (None,) * 5
 
 
 def board_csv(board: Board, standings: "Standings | None" = None) -> str:
-    """Return the board as CSV: one row per run, full precision, ``task.column`` headings.
+    """Return the board as CSV, as `boards_csv` does of several."""
+    return boards_csv([(board, standings)])
 
-    With `standings`, every row has the ends of its interval and its best and worst rank.
+
+def boards_csv(boards: Sequence[tuple[Board, "Standings | None"]]) -> str:
+    """Return boards as CSV: one row per run, full precision, ``task.column`` headings.
+
+    Every row names its competition and phase. Boards of the same columns are one table;
+    otherwise each is a table of its own, with an empty line between two. Where any board
+    has standings, every row has the ends of its interval and its best and worst rank, empty
+    where they are unknown.
     """
+    sure = any(standings is not None for _, standings in boards)
+    headings = [_csv_headings(board, sure=sure) for board, _ in boards]
+    together = all(heading == headings[0] for heading in headings)
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    keys = [(key, column.key) for key, _ in board.tasks for column in board.columns]
-    fixed = ["rank", "participant", "submission", "finished", "submitted", "mark"]
-    if standings is not None:
+    for number, ((board, standings), heading) in enumerate(zip(boards, headings, strict=True)):
+        if number and not together:
+            text.write("\n")
+        if not (number and together):
+            writer.writerow(heading)
+        writer.writerows(_csv_rows(board, standings, sure=sure))
+    return text.getvalue()
+
+
+def _csv_headings(board: Board, *, sure: bool) -> list[str]:
+    fixed = ["competition", "phase", "rank", "participant", "submission"]
+    fixed += ["finished", "submitted", "mark", "ranked_task", "ranked_value"]
+    if sure:
         fixed += ["interval_low", "interval_high", "rank_best", "rank_worst"]
-    writer.writerow([*fixed, *(f"{key}.{column}" for key, column in keys)])
+    return [*fixed, *(f"{key}.{column.key}" for key, _ in board.tasks for column in board.columns)]
+
+
+def _csv_rows(board: Board, standings: "Standings | None", *, sure: bool) -> Iterator[list[object]]:
+    where = [_harmless(board.competition), _harmless(board.phase)]
     for number, entry in enumerate(board.rows, 1):
-        values = [entry.tasks.get(key, {}).get(column) for key, column in keys]
         names = (_harmless(entry.participant), _harmless(entry.submission))
         times = (_harmless(entry.finished), entry.submitted)
-        fixed_values: list[object] = [number, *names, *times, _kind(entry.mark)]
-        if standings is not None:
-            standing = standings.rows[number - 1]
-            fixed_values += ["" if v is None else repr(v) for v in (standing or _UNKNOWN)[:4]]
-        writer.writerow([*fixed_values, *("" if v is None else repr(v) for v in values)])
-    return text.getvalue()
+        task, value = _ranked(board, entry)
+        numbers: list[float | None] = [value]
+        if sure:
+            standing = None if standings is None else standings.rows[number - 1]
+            numbers += (standing or _UNKNOWN)[:4]
+        numbers += [
+            entry.tasks.get(key, {}).get(column.key)
+            for key, _ in board.tasks
+            for column in board.columns
+        ]
+        fixed = [*where, number, *names, *times, _kind(entry.mark), task or ""]
+        yield [*fixed, *("" if one is None else repr(one) for one in numbers)]
+
+
+def _ranked(board: Board, entry: Entry) -> tuple[str | None, float | None]:
+    return ranked_on(board, entry) or (None, None)
 
 
 def board_json(board: Board, standings: "Standings | None" = None) -> str:
@@ -47,8 +83,10 @@ def board_json(board: Board, standings: "Standings | None" = None) -> str:
 def board_content(board: Board, standings: "Standings | None" = None) -> dict[str, Any]:
     """Return what `board_json` writes.
 
-    With `standings`, every row has ``interval``, ``rank_range`` (both pairs, or null) and
-    ``not_told_apart`` (ranks, or null), and the board ``method`` and ``notes``.
+    ``ranked_task`` and ``ranked_value`` say what places a row; both are null where the column
+    that ranks is hidden. With `standings`, every row has ``interval``, ``rank_range`` (both
+    pairs, or null) and ``not_told_apart`` (ranks, or null), and the board ``method`` and
+    ``notes``.
     """
     content: dict[str, Any] = {
         "competition": board.competition,
@@ -65,6 +103,7 @@ def board_content(board: Board, standings: "Standings | None" = None) -> dict[st
                 "finished": entry.finished,
                 "submitted": entry.submitted,
                 "mark": _mark(entry.mark),
+                **dict(zip(("ranked_task", "ranked_value"), _ranked(board, entry), strict=True)),
                 "tasks": {key: dict(scores) for key, scores in entry.tasks.items()},
             }
             for number, entry in enumerate(board.rows, 1)

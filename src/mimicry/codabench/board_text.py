@@ -4,8 +4,9 @@ import io
 import textwrap
 from typing import TYPE_CHECKING, NamedTuple
 
-from mimicry.codabench.board import NOT_AVAILABLE, Board, cell
+from mimicry.codabench.board import NOT_AVAILABLE, Board, Entry, cell
 from mimicry.codabench.competition import Column
+from mimicry.codabench.history import ranked_on
 from mimicry.codabench.quotas import SURPLUS, Mark
 from mimicry.codabench.standing_text import interval_text, ranks_text, told_apart
 from mimicry.errors import one_line
@@ -17,10 +18,9 @@ WIDEST = 2000
 HEADING_WIDTH = 12
 NARROWEST = 16
 INDENT = 4
-INTERVAL_DECIMALS = 3
-INTERVAL, RANKS = "95 % interval", "ranks"
+INTERVAL, RANKS = "95 % interval", "possible ranks"
 
-_BEST_TASK = "Interval and ranks are those of the best single task, which orders the rows."
+_BEST_TASK = "A row is placed by its best single task; interval and possible ranks are of that."
 _DATED = "the web form refuses that, the API of older versions does not; ranked as it would be."
 _SURPLUS = "the platform refuses that; ranked all the same, as asked."
 
@@ -51,8 +51,10 @@ def board_table(
         Of the terminal. A table that does not fit becomes one block for each entry,
         with the columns as rows. None, as for a file or a pipe: always a table.
     standings : Standings, optional
-        Of the board's rows: adds interval and ranks behind the column that ranks (before
-        all columns where several tasks have it), and below what they say.
+        Of the board's rows: adds interval and possible ranks behind the column that ranks,
+        and below what they say.
+
+    Where there are several tasks, the first column names each row's best one, with its value.
 
     Returns
     -------
@@ -82,21 +84,29 @@ def _columns(
     """Return the columns behind the names, and every row's cells in them."""
     headings = [_Heading(key, column.title) for key, column in shown]
     cells = [[cell(entry.tasks.get(key), column) for key, column in shown] for entry in board.rows]
+    primary = next((column for column in board.columns if column.key == board.primary), None)
+    at = 0
+    if len(board.tasks) > 1 and primary is not None:
+        # Several tasks have the column that ranks, and each row its own best one.
+        headings.insert(0, _Heading(None, f"{primary.title}, best task"))
+        for entry, own in zip(board.rows, cells, strict=True):
+            own.insert(0, _best_task(board, entry, primary))
+        at = 1
+    elif primary is not None:
+        places = [place for place, (_, column) in enumerate(shown) if column is primary]
+        at = places[0] + 1 if places else 0
     if standings is None or not any(standings.rows):
         return headings, cells
-    # Several tasks have the column that ranks, and each row its own best one.
-    places = [at for at, (_, column) in enumerate(shown) if column.key == board.primary]
-    at = places[0] + 1 if len(board.tasks) == 1 and places else 0
     headings[at:at] = [_Heading(None, INTERVAL), _Heading(None, RANKS)]
-    decimals = _decimals(board)
+    most = 4 if primary is None else primary.precision
     for own, standing in zip(cells, standings.rows, strict=True):
-        own[at:at] = [interval_text(standing, decimals), ranks_text(standing)]
+        own[at:at] = [interval_text(standing, most), ranks_text(standing)]
     return headings, cells
 
 
-def _decimals(board: Board) -> int:
-    found = [column.precision for column in board.columns if column.key == board.primary]
-    return min([INTERVAL_DECIMALS, *found])
+def _best_task(board: Board, entry: Entry, primary: Column) -> str:
+    ranked = ranked_on(board, entry)
+    return NOT_AVAILABLE if ranked is None else f"{ranked[0]} {ranked[1]:.{primary.precision}f}"
 
 
 def _table(board: Board, headings: list[_Heading], cells: list[list[str]]) -> list[str]:

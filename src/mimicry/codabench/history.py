@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import NamedTuple
 
-from mimicry.codabench.board import Scores, ranking_key
+from mimicry.codabench.board import Board, Entry, Scores, ranking_key
 from mimicry.codabench.model import Competition, Leaderboard, Phase
 from mimicry.codabench.quotas import SURPLUS, handed_in, marks
 from mimicry.codabench.records import FINISHED, RunRecord
@@ -44,6 +44,24 @@ def ranked_value(tasks: Mapping[str, Scores], leaderboard: Leaderboard) -> float
     """Return the value that a run is placed by, None where it has none."""
     key = ranked_task(tasks, leaderboard)
     return None if key is None else tasks[key].get(leaderboard.primary.key)
+
+
+def ranked_on(board: Board, entry: Entry) -> tuple[str, float] | None:
+    """Return the task by which a row of a board is placed, and the value that ranks it.
+
+    Returns
+    -------
+    (str, float) or None
+        The task's key and the value of the column that ranks; None where that column is
+        hidden, or the row has no value in it.
+    """
+    primary = next((column for column in board.columns if column.key == board.primary), None)
+    if primary is None:
+        return None
+    shown = Leaderboard(board.title, "", board.rule, primary.index, board.columns)
+    key = ranked_task(entry.tasks, shown)
+    value = None if key is None else entry.tasks[key].get(primary.key)
+    return None if key is None or value is None else (key, value)
 
 
 def attempts(

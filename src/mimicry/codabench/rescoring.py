@@ -22,7 +22,7 @@ from mimicry.codabench.validation.source import FolderSource, SourceError
 from mimicry.errors import BundleError, SubmissionError
 
 if TYPE_CHECKING:
-    from mimicry.scoring.program import Scored
+    from mimicry.scoring.kinds import Scored
 
 TOLERANCE = 1e-9
 """By how much a recomputed score may differ: rounding on another machine."""

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from mimicry.codabench.board import NOT_AVAILABLE
+from mimicry.reports.parts import interval_decimals
 
 if TYPE_CHECKING:
     from mimicry.codabench.standings import Standing, Standings
@@ -12,10 +13,11 @@ METHOD_FILE = "docs/uncertainty.md"
 MOST_GROUPS = 8
 
 
-def interval_text(standing: "Standing | None", decimals: int) -> str:
-    """Return a row's interval, such as ``0.744–0.862``."""
+def interval_text(standing: "Standing | None", most: int) -> str:
+    """Return a row's interval, such as ``0.74–0.86``, with at most so many decimals."""
     if standing is None or standing.low is None or standing.high is None:
         return NOT_AVAILABLE
+    decimals = interval_decimals(standing.low, standing.high, most)
     return f"{standing.low:.{decimals}f}–{standing.high:.{decimals}f}"
 
 

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from mimicry.codabench.board import Board, Entry, ranking_key
+from mimicry.codabench.board import Board, Entry
+from mimicry.codabench.history import ranked_task
 from mimicry.codabench.model import Competition, Leaderboard, Phase
 from mimicry.codabench.standing_text import shown_ranks
 
@@ -22,8 +23,9 @@ if TYPE_CHECKING:
 
 MOST_NOTES = 8
 PAIRWISE = (
-    "A rank range counts the rows that are better or worse beyond error, which is the 95 % "
-    "interval of the difference of two rows; each pair by itself, not all at once."
+    "Possible ranks count the rows that are better or worse beyond error: those for which the "
+    "95 % interval of the difference of the two rows does not hold 0. Each pair is judged by "
+    "itself, not all at once."
 )
 
 Report = Callable[[str], None]
@@ -185,9 +187,9 @@ def _by_task(
 
     found: dict[str, list[Row]] = {}
     for place, entry in enumerate(rows):
-        key = min(entry.tasks, key=lambda key: ranking_key(entry.tasks[key], leaderboard))
-        scores = entry.tasks[key]
-        if leaderboard.primary.key in scores:
+        key = ranked_task(entry.tasks, leaderboard)
+        scores = {} if key is None else entry.tasks[key]
+        if key is not None and leaderboard.primary.key in scores:
             found.setdefault(key, []).append(Row(place, Path(entry.folder), scores))
         else:
             reasons[place] = "it has no value in the column that ranks"

@@ -43,7 +43,12 @@ Examples:
 @click.option("--surplus", is_flag=True, help="Rank runs above the quotas, too.")
 @click.option("--every-column", is_flag=True, help="Also columns that are n/a under their task.")
 @click.option("--json", "form", flag_value="json", help="Print JSON.")
-@click.option("--csv", "form", flag_value="csv", help="Print CSV with full precision.")
+@click.option(
+    "--csv",
+    "form",
+    flag_value="csv",
+    help="Print CSV with full precision; one table where all boards have the same columns.",
+)
 @click.option("--svg", type=ANY_PATH, metavar="FILE", help="Draw the tables as a picture, too.")
 @click.option(
     "--html",
@@ -117,13 +122,13 @@ def show_boards(
     """Print the boards of every competition and phase asked for that has runs."""
     from mimicry.codabench.board import make_board
     from mimicry.codabench.board_contents import ShownBoard
-    from mimicry.codabench.board_data import board_csv, board_json
+    from mimicry.codabench.board_data import board_json, boards_csv
     from mimicry.codabench.board_page import write_board_pages
     from mimicry.codabench.board_text import board_table
     from mimicry.codabench.found_runs import find_runs
     from mimicry.codabench.scratch import writable
     from mimicry.codabench.standings import find_standings
-    from mimicry.files import write_atomically
+    from mimicry.files import write_output
     from mimicry.reports.terminal import terminal_picture
 
     root = find(bundle)
@@ -154,13 +159,12 @@ def show_boards(
     if svg is not None:
         title = click.get_current_context().command_path
         with writable(svg, "picture-unwritable", "name another file with --svg"):
-            write_atomically(svg, terminal_picture("\n".join(tables()), title))
+            write_output(svg, terminal_picture("\n".join(tables()), title))
     if form == "json":
         parts = [board_json(b.board, standings=b.standings).rstrip() for b in boards]
         click.echo("[" + ",\n".join(parts) + "]")
     elif form == "csv":
-        csv_parts = [board_csv(b.board, standings=b.standings) for b in boards]
-        click.echo("\n".join(csv_parts), nl=False)
+        click.echo(boards_csv([(b.board, b.standings) for b in boards]), nl=False)
     else:
         width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
         click.echo("\n".join(tables(width)), nl=False)

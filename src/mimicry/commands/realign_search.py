@@ -133,7 +133,7 @@ def blue(
         raise click.UsageError("Give only one of --count, --threshold and --rules.")
     _check_places(output, checkpoint)
     from mimicry.errors import BundleError
-    from mimicry.files import write_atomically
+    from mimicry.files import write_output
     from mimicry.realign.search.blue import best_models, largest_set
     from mimicry.realign.search.inputs import from_matrix, from_store
     from mimicry.realign.search.writing import blue_submission, submission_text
@@ -192,7 +192,7 @@ def blue(
     document = blue_submission(
         entries, found, count=count, threshold=threshold, team_name=team_name
     )
-    write_atomically(output, submission_text(document))
+    write_output(output, submission_text(document))
     proof = (
         "proved optimal"
         if found.proved
@@ -274,7 +274,7 @@ def red(
     size = read_memory(context, click.Option(["--memory"]), memory)
     _check_places(output, checkpoint)
     from mimicry.activations.store_sets import find_store_set, stored_stimuli
-    from mimicry.files import write_atomically
+    from mimicry.files import write_output
     from mimicry.realign.search.red import best_stimuli
     from mimicry.realign.search.writing import red_submission, submission_text
     from mimicry.realign.stored import stored_models
@@ -315,7 +315,7 @@ def red(
     voice.end()
     names = [model.entry.model_name for model in chosen]
     document = red_submission(stimuli, found, names, team_name=team_name)
-    write_atomically(output, submission_text(document))
+    write_output(output, submission_text(document))
     click.echo(
         f"{len(found.members):,} of {len(stimuli):,} stimuli, mean CKA of {len(names)} models "
         f"{found.value:.6f}, score {found.score:.6f} ({found.stopped})"

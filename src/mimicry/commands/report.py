@@ -24,7 +24,7 @@ REPORT_NAME = "report.html"
 Examples:
   mimicry report runs/hybrid/development/my_model-1
   mimicry report runs/hybrid/final/my_model-1 --output my_model.html
-  mimicry report runs/hybrid/final/my_model-1 --full         organisers"""
+  mimicry report runs/hybrid/final/my_model-1 --full --output for_organisers.html"""
 )
 @click.argument("run", type=ANY_PATH, callback=existing_path)
 @click.option(
@@ -58,7 +58,7 @@ def report(
     from mimicry.codabench.records import read_run
     from mimicry.codabench.run_report import run_page
     from mimicry.codabench.scratch import writable
-    from mimicry.files import write_atomically
+    from mimicry.files import write_atomically, write_output
 
     if not run.is_dir():
         raise click.BadParameter(
@@ -71,7 +71,8 @@ def report(
     page = run_page(run, record, competition, full=full, unknown=unknown, worker_data=worker_data)
     target = run / REPORT_NAME if output is None else output
     with writable(target, "page-unwritable", "name another file with --output"):
-        write_atomically(target, page)
+        # What stands in the run's folder is a stranger's: no link in it is followed.
+        (write_atomically if output is None else write_output)(target, page)
     click.echo(str(target))
     return 0
 

@@ -81,7 +81,8 @@ def run(
     (`mimicry data demo`; for Re-Align `mimicry data zoo`). A Re-Align team's JSON file
     runs in the team's competition, unless another is named. Finished tasks of an earlier
     run in the same folder are kept. Notes say where the platform does what one might not
-    expect.
+    expect. The last lines name each task's results page, as participants see it on the
+    platform; of a task that failed it tells why.
     """
     from mimicry.codabench.json_submission import is_json_submission
     from mimicry.codabench.runs import (
@@ -139,6 +140,7 @@ def run_and_show(request: "RunRequest", *, tail: bool) -> int:
     """Run what was asked for and tell how it went; return the worst of the tasks' exit codes."""
     from mimicry.codabench.runs import failure_tail, failures, run_submission, summary
     from mimicry.ingestion.outcome import BUG_FILE
+    from mimicry.scoring.output import PAGE_NAME
 
     record = run_submission(request, report=click.echo)
     click.echo("")
@@ -157,6 +159,10 @@ def run_and_show(request: "RunRequest", *, tail: bool) -> int:
         traceback = request.output / key / "prediction" / BUG_FILE
         if task.error_kind == "bug" and traceback.is_file():
             click.echo(f"The traceback of task {key} is in {traceback}")
+    for key in record.tasks:
+        page = request.output / key / "scoring" / PAGE_NAME
+        if page.is_file():
+            click.echo(f"results page: {page}")
     for line in failures(record):
         click.echo(line, err=True)
     return record.exit_code

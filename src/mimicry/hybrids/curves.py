@@ -77,29 +77,6 @@ def precision_recall_points(bins: Sequence[Bin]) -> tuple[Point, ...]:
     return tuple(points)
 
 
-def place_of_recall(bins: Sequence[Bin], recall: float) -> tuple[Point, Point] | None:
-    """Return the highest place of the ranking where a share `recall` of the hybrids is found.
-
-    Returns
-    -------
-    pair of (float, float), or None
-        The points of the ROC curve and of the precision-recall curve there. None without
-        bins, or if no hybrid is found: then every place above the first hybrid would do.
-    """
-    if not bins or recall <= 0:
-        return None
-    borders = list(_borders(bins))
-    hybrids, others = borders[-1]
-    wanted = min(recall, 1.0) * hybrids
-    for (found, false), each in zip(borders, bins, strict=False):
-        if each.hybrids and found + each.hybrids >= wanted - 1e-9:
-            share = min(1.0, (wanted - found) / each.hybrids)
-            alarms = false + share * (each.images - each.hybrids)
-            reached = wanted / hybrids
-            return (alarms / others, reached), (reached, wanted / (wanted + alarms))
-    return None
-
-
 def stretches(bins: Sequence[Bin], most: int = 10) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Return the share of hybrids and of non-hybrids in equal stretches of the ranking.
 

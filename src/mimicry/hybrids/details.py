@@ -9,19 +9,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mimicry.hybrids.curves import (
-    merged,
-    place_of_recall,
-    precision_recall_points,
-    roc_points,
-    stretches,
-)
-from mimicry.hybrids.metrics import Scores, harmonic_mean
+from mimicry.hybrids.curves import merged, precision_recall_points, roc_points, stretches
+from mimicry.hybrids.metrics import TARGET_TRUE_NEGATIVE_RATE, Scores, harmonic_mean
 from mimicry.hybrids.published import Bin, published_bins
 from mimicry.hybrids.reference import Reference
 from mimicry.hybrids.tasks import Task
 from mimicry.hybrids.uncertainty import draw_scores, interval, wilson_interval
-from mimicry.reports.hybrid_facts import Found, HybridDetails, Ranking, ScoreFacts
+from mimicry.reports.hybrid_facts import Found, HybridDetails, Point, Ranking, ScoreFacts
 
 
 class _Group(NamedTuple):
@@ -114,7 +108,7 @@ def assemble(
         low=round(low, 2),
         high=round(high, 2),
         found=[_found(group, sizes[group.key], recalls) for group in groups],
-        rankings=[_ranking(group, bins[group.key], results) for group in groups],
+        rankings=[_ranking(group, sizes[group.key], bins[group.key], results) for group in groups],
         scores=scores,
     )
 
@@ -144,9 +138,11 @@ def _found(group: _Group, size: Sizes, recalls: Mapping[str, float]) -> Found:
     return Found(group.name, group.role, found, size.hybrids, size.images, recall, low, high, more)
 
 
-def _ranking(group: _Group, bins: Sequence[Bin], results: Mapping[str, float]) -> Ranking:
+def _ranking(
+    group: _Group, size: Sizes, bins: Sequence[Bin], results: Mapping[str, float]
+) -> Ranking:
     drawn = merged(bins)
-    marks = place_of_recall(drawn, results[group.recall])
+    roc_mark, precision_recall_mark = _marks(results[group.recall], size)
     # A few hybrids, their counts rounded, fill no ten stretches.
     few = sum(each.hybrids for each in bins) // _HYBRIDS_A_STRETCH
     hybrids, non_hybrids = stretches(drawn, max(_FEWEST_STRETCHES, min(_MOST_STRETCHES, few)))
@@ -156,8 +152,20 @@ def _ranking(group: _Group, bins: Sequence[Bin], results: Mapping[str, float]) -
         average_precision=results[group.average_precision],
         roc=roc_points(drawn),
         precision_recall=precision_recall_points(drawn),
-        roc_mark=marks[0] if marks else None,
-        precision_recall_mark=marks[1] if marks else None,
+        roc_mark=roc_mark,
+        precision_recall_mark=precision_recall_mark,
         hybrids=hybrids,
         non_hybrids=non_hybrids,
     )
+
+
+def _marks(recall: float, size: Sizes) -> tuple[Point, Point | None]:
+    """Return where the threshold lies on the two curves, by the rule and the column alone.
+
+    The group's own share of false alarms is no column: the rule's share, which holds for the
+    species, stands for it. Without a hybrid found there is no precision to speak of.
+    """
+    allowed = 1.0 - TARGET_TRUE_NEGATIVE_RATE
+    found = round(recall * size.hybrids)
+    alarms = allowed * (size.images - size.hybrids)
+    return (allowed, recall), (recall, found / (found + alarms)) if found else None

@@ -11,7 +11,8 @@ from mimicry.hybrids.reference import check_gradable, read_reference
 from mimicry.hybrids.tasks import TASKS
 from mimicry.reports.facts import Facts, ScoreRow
 from mimicry.reports.hybrid_facts import Submitted
-from mimicry.scoring.program import Scored, ScoringProgram, run_scoring
+from mimicry.scoring.kinds import Scored, ScoringProgram
+from mimicry.scoring.program import run_scoring
 
 
 def main(task_key: str, program_folder: Path, arguments: Sequence[str] | None = None) -> int:

@@ -1,9 +1,11 @@
 """What the kernel says about memory."""
 
+import re
 import resource
 from contextlib import suppress
 from pathlib import Path
 
+_PEAK = re.compile(rb"^VmHWM:[ \t]+([0-9]{1,15}) kB$", re.MULTILINE)
 _COUNTERS = (
     Path("/sys/fs/cgroup/memory.events"),
     Path("/sys/fs/cgroup/memory/memory.oom_control"),
@@ -34,10 +36,12 @@ def peak_of_running(process: int) -> int | None:
     of the process that started it is in it, nor of earlier children. None where the kernel
     does not say.
     """
-    with suppress(OSError, ValueError):
-        for line in Path(f"/proc/{process}/status").read_text(encoding="ascii").splitlines():
-            if line.startswith("VmHWM:"):
-                return int(line.split()[1]) * 1024
+    with suppress(OSError):
+        # Bytes, and lines that only a line feed ends: the process chooses its own name, which
+        # stands there too, and the kernel escapes nothing in it but line feeds.
+        found = _PEAK.search(Path(f"/proc/{process}/status").read_bytes())
+        if found:
+            return int(found[1]) * 1024
     return None
 
 

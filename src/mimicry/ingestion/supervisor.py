@@ -148,9 +148,11 @@ def run_model(
             raise _how_it_ended(model, state, kills_before) from None
         finally:
             state.ended_at = state.seconds
-            state.peak_memory = memory.peak_of_running(model.process.pid)
-            model.channel.close()
-            end_descendants()
+            try:
+                state.peak_memory = memory.peak_of_running(model.process.pid)
+            finally:
+                model.channel.close()
+                end_descendants()
     return {image.name: score for image, score in zip(images, state.scores, strict=True)}
 
 

@@ -1,4 +1,4 @@
-"""The columns of the two boards."""
+"""The columns of the two boards, with the titles of ``competitions/*.yaml``."""
 
 from typing import NamedTuple
 
@@ -16,13 +16,13 @@ _ERROR = "One standard error of the mean similarity, were the images drawn anew;
 BLUE_COLUMNS = (
     Column(
         "score",
-        "Score",
+        "Mean similarity",
         "Mean similarity (linear CKA) of every two of the models; or, where the largest set is "
         "asked for, the number of models, 0 if two of them are less alike than the threshold.",
     ),
     Column(
         "mean_cka_unbiased",
-        "Unbiased mean",
+        "Mean similarity, unbiased",
         "Mean similarity by the unbiased estimate, about 0 for unrelated models.",
     ),
     Column("minimum_pair", "Least similar pair", "Similarity of the two models least alike."),
@@ -36,10 +36,10 @@ BLUE_COLUMNS = (
 RED_COLUMNS = (
     Column(
         "score",
-        "Score",
-        "1 - mean similarity (linear CKA) of every two of the secret models on the stimuli.",
+        "Dissimilarity",
+        "1 - mean similarity (linear CKA) of every two of the hidden models on the stimuli.",
     ),
-    Column("unbiased_score", "Unbiased score", "The same by the unbiased estimate."),
+    Column("unbiased_score", "Dissimilarity, unbiased", "The same by the unbiased estimate."),
     Column("standard_error", "Standard error", _ERROR),
     Column(
         "margin_over_random",
@@ -48,7 +48,7 @@ RED_COLUMNS = (
     ),
     Column(
         "class_entropy",
-        "Class entropy",
-        "How evenly the stimuli spread over classes, in bits; 0 if all are of one class.",
+        "Class entropy in bits",
+        "How evenly the stimuli spread over classes; 0 if all are of one class.",
     ),
 )

@@ -1,6 +1,6 @@
 """What the results page of Red tells of a set of stimuli, beyond the board's columns.
 
-The secret models stand in it under numbers that follow nothing of their names.
+The hidden models stand in it under numbers that follow nothing of their names.
 """
 
 import hashlib
@@ -25,7 +25,7 @@ def red_details(
     rows : sequence of int, length k >= 4
         Rows of the catalogue, each once; their order does not matter.
     reference : RedReference
-        Activations of the secret models, rules, catalogue.
+        Activations of the hidden models, rules, catalogue.
     scores : mapping
         What `mimicry.realign.red.score_images` returned for these rows.
 

@@ -12,7 +12,8 @@ from mimicry.realign.rules import Team
 from mimicry.realign.submissions import refuse_wrong_team
 from mimicry.reports.facts import Facts, ScoreRow
 from mimicry.reports.realign import declared_page
-from mimicry.scoring.program import Scored, ScoringProgram, run_scoring
+from mimicry.scoring.kinds import Scored, ScoringProgram
+from mimicry.scoring.program import run_scoring
 
 _COLUMNS: Mapping[Team, tuple[Column, ...]] = {"blue": BLUE_COLUMNS, "red": RED_COLUMNS}
 

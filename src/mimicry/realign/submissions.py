@@ -90,10 +90,13 @@ class Faults:
                 break
             told.append(fault.sentence)
         more = self.count - len(told)
-        start = f"{self.count:,} faults: " if self.count > 1 else ""
-        rest = f"; and {more:,} more" if more else ""
+        if more:
+            told.append(f"and {more:,} more")
         code = next(iter(self._codes)) if len(self._codes) == 1 else "submission-invalid"
-        raise SubmissionError(code, f"{shown}: {start}{'; '.join(told)}{rest}.")
+        if self.count == 1:
+            raise SubmissionError(code, f"{shown}: {told[0]}.")
+        head = f"{shown}: {self.count:,} faults"
+        raise SubmissionError(code, f"{head}: {'; '.join(told)}.", [head, *told])
 
 
 class ModelChoice(NamedTuple):

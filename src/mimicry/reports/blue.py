@@ -14,6 +14,7 @@ from mimicry.reports.parts import card, section, table
 from mimicry.reports.realign import (
     columns_table,
     folded,
+    interval_alone,
     interval_text,
     open_to_all,
     run_section,
@@ -164,9 +165,11 @@ def _uncertainty(details: BlueDetails) -> Element:
     subject = "score" if details.threshold is None else "mean similarity"
     text = (
         f"Were the hidden images drawn anew, the {subject} would move by about "
-        f"{spread.standard_error:.4f} (one standard error). 95 % of such draws would bring it to "
+        f"{spread.standard_error:.4f} (one standard error). The 95 % interval is "
         f"{interval_text(spread.low, spread.high)} "
-        f"({spread.mean:.4f} \N{PLUS-MINUS SIGN} 1.96 standard errors)."
+        f"({spread.mean:.4f} \N{PLUS-MINUS SIGN} 1.96 standard errors): in about 19 of 20 sets of "
+        f"images, an interval made this way holds the mean of the {subject} over endless sets of "
+        "as many images of the same kind."
     )
     counted = (
         "The number of models has no such interval, but a pair close to the threshold may fall "
@@ -183,7 +186,7 @@ def _uncertainty(details: BlueDetails) -> Element:
     return section(
         "How sure it is",
         element("p", text),
-        None if details.threshold is None else element("p", counted),
+        interval_alone() if details.threshold is None else element("p", counted),
         chart,
     )
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from xml.etree.ElementTree import Element
 
-from mimicry.reports.board_cells import NOT_AVAILABLE, NOT_TOLD_APART, board_row, scale_of
+from mimicry.reports.board_cells import NOT_AVAILABLE, NOT_TOLD_APART, RANKS, board_row, scale_of
 from mimicry.reports.board_parts import (
     BoardColumn,
     BoardFailure,
@@ -14,6 +14,9 @@ from mimicry.reports.board_script import SCRIPT
 from mimicry.reports.layout import document
 from mimicry.reports.markup import element, group
 from mimicry.reports.parts import scrolling
+
+# Headings of more letters get wider columns where the screen is wide.
+LONG_TITLE, LONGER_TITLE = 20, 36
 
 
 def board_page(competitions: Sequence[CompetitionPart], *, made: str) -> str:
@@ -73,7 +76,7 @@ def _table(competition: str, phase: PhasePart) -> Element:
     if ranking is not None:
         headings.append(_column_heading(ranking))
     if ranges:
-        headings.append(_heading("ranks", "Possible ranks"))
+        headings.append(_heading("ranks", RANKS))
     if ranking is not None:
         headings.append(_heading("history", "Runs over time", descending=True))
     headings.append(_heading("submission", "Submission", words=True))
@@ -104,11 +107,14 @@ def _caption(phase: PhasePart) -> str:
 
 
 def _heading(key: str, title: str, *, words: bool = False, descending: bool = False) -> Element:
+    classes = [] if words else ["n"]
+    if len(title) > LONG_TITLE:
+        classes.append("longer" if len(title) > LONGER_TITLE else "long")
     return element(
         "th",
         title,
         scope="col",
-        class_=None if words else "n",
+        class_=" ".join(classes) or None,
         data_column=key,
         data_kind="words" if words else "number",
         data_first="descending" if descending else "ascending",
@@ -126,9 +132,7 @@ def _legend(phase: PhasePart) -> Element:
         words.append(("Runs over time", "every scored run of the participant in this phase"))
     if phase.method is not None:
         words.append(("Whiskers", "the 95 % interval of the value, as numbers below it"))
-        words.append(
-            ("Possible ranks", "the best and the worst rank that the intervals' data allow")
-        )
+        words.append((RANKS, "the best and the worst rank that the same data allow"))
         words.append((NOT_TOLD_APART, "the difference may be chance"))
     words += list(dict.fromkeys(mark for row in phase.rows for mark in row.marks))
     words.append((NOT_AVAILABLE, "there is no value; sorted last"))

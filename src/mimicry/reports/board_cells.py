@@ -6,8 +6,10 @@ from xml.etree.ElementTree import Element
 from mimicry.reports.board_parts import BoardColumn, BoardRow, PhasePart
 from mimicry.reports.charts import sparkline
 from mimicry.reports.markup import element, group
+from mimicry.reports.parts import breakable, interval_decimals
 
 NOT_AVAILABLE = "n/a"
+RANKS = "Possible ranks"
 NOT_TOLD_APART = "not told apart from the first"
 # Of the drawing of an interval, in its own units.
 _WIDTH, _HEIGHT, _MIDDLE, _EDGE = 96.0, 24.0, 10.0, 2.0
@@ -34,14 +36,14 @@ def board_row(
     ranges : bool
         Whether the board has ranges of ranks.
     """
-    name: Element = element("bdi", row.submission)
+    name = group(breakable(row.submission), "bdi")
     if row.link is not None:
         name = element("a", name, href=row.link)
     cells = [
         _cell(element("span", str(number), class_="rank"), value=number, numeric=True),
         element(
             "th",
-            element("bdi", row.participant),
+            group(breakable(row.participant), "bdi"),
             *(element("span", word, class_="mark", title=why) for word, why in row.marks),
             scope="row",
             data_value=row.participant,
@@ -86,12 +88,23 @@ def _ranking_cell(row: BoardRow, column: BoardColumn, scale: tuple[float, float]
     drawn = told = interval = None
     value = _rounded(row.value, column)
     if row.interval is not None:
-        interval = low, high = round(row.interval[0], 3), round(row.interval[1], 3)
-        told = element("small", f"{low:.3f}–{high:.3f}")
+        decimals = interval_decimals(*row.interval, column.decimals)
+        interval = low, high = round(row.interval[0], decimals), round(row.interval[1], decimals)
+        told = element("small", f"{low:.{decimals}f}–{high:.{decimals}f}")
     if value is not None:
         drawn = _bar(value, interval, scale)
+    ranks = None
+    if row.ranks is not None:
+        # On a phone the column of the ranks is out of sight.
+        ranks = element("small", f"{RANKS.lower()} {_ranks(row.ranks)}", class_="narrow")
     return _cell(
-        element("strong", _number(row.value, column)), told, drawn, value=value, numeric=True
+        element("strong", _number(row.value, column)),
+        None if row.task is None else element("small", row.task),
+        told,
+        drawn,
+        ranks,
+        value=value,
+        numeric=True,
     )
 
 
@@ -102,9 +115,12 @@ def _ranks_cell(row: BoardRow) -> Element:
     words = element("small", NOT_TOLD_APART) if row.tied_with_first else None
     # Equal best ranks are ordered by the worst.
     order = best + worst / 1e6
-    return _cell(
-        str(best) if best == worst else f"{best}–{worst}", words, value=order, numeric=True
-    )
+    return _cell(_ranks(row.ranks), words, value=order, numeric=True)
+
+
+def _ranks(ranks: tuple[int, int]) -> str:
+    best, worst = ranks
+    return str(best) if best == worst else f"{best}–{worst}"
 
 
 def _history_cell(row: BoardRow, column: BoardColumn) -> Element:

@@ -36,6 +36,8 @@ class BoardRow(NamedTuple):
         When the participant handed in, and the value then; the oldest first.
     link : str or None
         The run's page, relative to this one.
+    task : str or None
+        Of which task the value is, where there are several.
     """
 
     participant: str
@@ -48,6 +50,7 @@ class BoardRow(NamedTuple):
     marks: Sequence[tuple[str, str]]
     history: Sequence[tuple[str, float]]
     link: str | None
+    task: str | None = None
 
 
 class BoardFailure(NamedTuple):

@@ -339,6 +339,11 @@ REALIGN = (
                 "in a pull request, the file is not called after its team",
                 "at most 64 of `a-z`, `0-9`, `-` and `_`, and `.json`",
             ),
+            Entry(
+                "submission-invalid",
+                "several faults of different kinds; each is named with its place",
+                "mend each as its words say; `mimicry check my_team.json` tells their codes",
+            ),
             Entry("more-faults", "there are more than are shown", "mend these, and check again"),
         ),
     ),

@@ -41,7 +41,14 @@ _MOST_PLACES = 8
 
 
 def failure_page(
-    title: str, sentence: str, code: str, kind: str, version: str, subtitle: str | None = None
+    title: str,
+    sentence: str,
+    code: str,
+    kind: str,
+    version: str,
+    subtitle: str | None = None,
+    *,
+    parts: Sequence[str] = (),
 ) -> str:
     """Return ``detailed_results.html`` of a run that has no scores.
 
@@ -57,6 +64,8 @@ def failure_page(
         Mimicry's version.
     subtitle : str, optional
         Competition and phase.
+    parts : sequence of str
+        Of a sentence that tells of several faults: what stands above them, then each.
     """
     kind = kind if kind in _WHO else "bug"
     listed = find(code) if kind == "submission" else []
@@ -64,19 +73,21 @@ def failure_page(
     lists = [sections for sections, _ in listed] or [MODELS, REALIGN]
     return document(
         title,
-        *failure_parts(sentence, code, kind, state="This run has no scores."),
+        *failure_parts(sentence, code, kind, state="This run has no scores.", parts=parts),
         _record(code, kind, version),
         _catalogue(lists, code),
         subtitle=subtitle,
     )
 
 
-def failure_parts(sentence: str, code: str, kind: str, *, state: str) -> list[Element]:
+def failure_parts(
+    sentence: str, code: str, kind: str, *, state: str, parts: Sequence[str] = ()
+) -> list[Element]:
     """Return what happened, where, and what to do, for any page.
 
     Parameters
     ----------
-    sentence, code, kind : str
+    sentence, code, kind, parts
         As for `failure_page`.
     state : str
         Stands above the sentence.
@@ -86,8 +97,7 @@ def failure_parts(sentence: str, code: str, kind: str, *, state: str) -> list[El
     return [
         card(
             element("p", element("strong", state)),
-            element("p", sentence, class_="lead"),
-            _where(sentence),
+            *(_list(parts) if parts else _told(sentence)),
             role="bad",
         ),
         section(
@@ -118,6 +128,28 @@ def places(sentence: str) -> list[str]:
             place = match["image"] or match["after"]
         found[place] = None
     return list(found)
+
+
+def _told(sentence: str) -> list[Element | None]:
+    return [element("p", *_coded(sentence), class_="lead"), _where(sentence)]
+
+
+def _list(parts: Sequence[str]) -> list[Element | None]:
+    """Return faults one a line; each tells its place by itself."""
+    head, *faults = parts
+    lines = (element("li", *_coded(fault)) for fault in faults)
+    return [element("p", *_coded(f"{head}:"), class_="lead"), group(lines, "ul")]
+
+
+def _coded(sentence: str) -> list[Child]:
+    """Return a sentence with what stands between two backticks as code."""
+    pieces = sentence.split("`")
+    # An odd one out is a text's own.
+    tail = ["`" + pieces.pop()] if len(pieces) % 2 == 0 else []
+    made: list[Child] = []
+    for place, one in enumerate(pieces):
+        made.append((element("code", one) if one else "``") if place % 2 else one)
+    return [*made, *tail]
 
 
 def _where(sentence: str) -> Element | None:

@@ -95,7 +95,8 @@ class Ranking(NamedTuple):
         share of hybrids) called hybrids, and (recall, precision). Empty where nothing may
         be shown.
     roc_mark, precision_recall_mark : (float, float) or None
-        The place where the recall is the board's column.
+        The board's recall at the share of false alarms that the rule allows, and with the
+        precision that this share would mean; None where no hybrid is found.
     hybrids, non_hybrids : sequence of float
         The share of each in equal stretches of the ranking, lowest scores first.
     """

@@ -6,7 +6,7 @@ from xml.etree.ElementTree import Element
 from mimicry.reports.facts import Facts, ScoreRow
 from mimicry.reports.hybrid_facts import Costs, HybridDetails, ScoreFacts, Submitted
 from mimicry.reports.markup import element
-from mimicry.reports.parts import card, facts_table, score_table, section
+from mimicry.reports.parts import card, facts_table, inline, score_table, section
 
 # Above this share of images whose score another image has too, the page warns.
 _MANY_TIES = 0.05
@@ -75,8 +75,15 @@ def _headline(first: ScoreRow, details: HybridDetails) -> Element:
             "p",
             first.explanation + " Higher is better. The interval tells how far chance reaches: "
             "in about 19 of 20 sets of images, an interval made this way holds the score that "
-            "the model would have on endless images of the same kind. A small change within it "
-            "may be luck.",
+            "the model would have on endless images of the same kind.",
+        ),
+        element(
+            "p",
+            *inline(
+                "The interval is of this score alone. Two submissions on the same images are told "
+                "apart by the interval of their difference, often from less; `mimicry board` "
+                "shows it."
+            ),
         ),
     )
 
@@ -106,7 +113,7 @@ def _about_scores(scores: ScoreFacts) -> list[Element]:
         ("Images whose score another image has too", f"{scores.tied:,} ({_percent(share)})"),
         (
             "A quarter, a half, three quarters of the scores lie at or below",
-            ", ".join(f"{value:.3g}" for value in scores.quartiles),
+            ", ".join(_digits(value) for value in scores.quartiles),
         ),
     ]
     made = [
@@ -185,6 +192,11 @@ def _provenance_rows(submitted: Submitted, facts: Facts) -> list[tuple[str, str]
         rows.append(("Requirements replaced", "; ".join(submitted.replaced)))
     rows.append(("SHA-256 of the predictions", submitted.sha256[:_SHOWN_DIGITS] + "…"))
     return rows
+
+
+def _digits(value: float) -> str:
+    """Return three digits that count, zeros at the end kept."""
+    return f"{value:#.3g}".removesuffix(".")
 
 
 def _images(count: int) -> str:

@@ -7,6 +7,7 @@ from xml.etree.ElementTree import Element
 from mimicry.reports.facts import ScoreRow
 from mimicry.reports.markup import Child, element, group
 
+_JOINTS = re.compile(r"(?<=[_\-./])(?![_\-./]|$)")
 _MARKED = re.compile(r"`([^`]+)`|\*([^*]+)\*")
 
 
@@ -125,6 +126,37 @@ def _head(headings: Sequence[Child], numeric: Collection[int]) -> Element:
         for place, heading in enumerate(headings)
     ]
     return element("thead", group(cells, "tr"))
+
+
+def interval_decimals(low: float, high: float, most: int) -> int:
+    """Return with how many decimals an interval is shown: the wider it is, the fewer.
+
+    Parameters
+    ----------
+    low, high : float
+        Its ends, finite.
+    most : int
+        Those of the value that it belongs to, which no interval exceeds.
+
+    Returns
+    -------
+    int
+        2 from a width of 0.1 on, 3 from 0.01 on, else 4, and never more than `most`.
+    """
+    # The difference of two written numbers may miss their width by a rounding.
+    width = round(high - low, 9)
+    return min(most, 2 if width >= 0.1 else 3 if width >= 0.01 else 4)
+
+
+def breakable(name: str) -> list[Child]:
+    """Return a name that may be broken behind ``_``, ``-``, ``.`` and ``/``, not within words.
+
+    The text stays what it is: whoever copies it gets the name.
+    """
+    made: list[Child] = []
+    for part in _JOINTS.split(name):
+        made += [element("wbr"), part] if made else [part]
+    return made
 
 
 def inline(text: str) -> list[Child]:

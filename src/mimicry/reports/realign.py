@@ -6,8 +6,12 @@ from xml.etree.ElementTree import Element
 
 from mimicry.reports.facts import Facts, ScoreRow
 from mimicry.reports.markup import element
-from mimicry.reports.parts import card, facts_table, score_table, section
+from mimicry.reports.parts import card, facts_table, inline, score_table, section
 
+_ALONE = (
+    "The interval is of this score alone. Two submissions are told apart by the interval of their "
+    "difference, often from less; `mimicry board` shows it."
+)
 _DECLARED = (
     "This phase shows the board's columns alone: intervals, similarities of pairs and the like "
     "stay hidden. The organisers can publish the board with intervals."
@@ -64,6 +68,11 @@ def open_to_all(what: str) -> Element:
 def interval_text(low: float, high: float) -> str:
     """Return an interval with four decimals."""
     return f"{low:.4f} to {high:.4f}"
+
+
+def interval_alone() -> Element:
+    """Return what an interval of one score does not tell."""
+    return element("p", *inline(_ALONE))
 
 
 def scale_around(*values: float) -> tuple[float, float]:

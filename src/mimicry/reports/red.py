@@ -2,6 +2,7 @@
 
 import base64
 import math
+from collections import Counter
 from collections.abc import Sequence
 from typing import NamedTuple
 from xml.etree.ElementTree import Element
@@ -13,6 +14,7 @@ from mimicry.reports.parts import card, section, table
 from mimicry.reports.realign import (
     columns_table,
     folded,
+    interval_alone,
     interval_text,
     open_to_all,
     run_section,
@@ -115,9 +117,14 @@ def _uncertainty(values: dict[str, float], details: RedDetails) -> Element:
     chance, score, margin = details.chance, values["score"], values["margin_over_random"]
     text = (
         "Were the stimuli drawn anew from many of their kind, the score would move by about "
-        f"{values['standard_error']:.4f} (one standard error). 95 % of such draws would bring it "
-        f"to {interval_text(*details.interval)} ({score:.4f} \N{PLUS-MINUS SIGN} 1.96 standard "
-        "errors)."
+        f"{values['standard_error']:.4f} (one standard error). The 95 % interval is "
+        f"{interval_text(*details.interval)} ({score:.4f} \N{PLUS-MINUS SIGN} 1.96 standard "
+        "errors): in about 19 of 20 sets of stimuli, an interval made this way holds the mean of "
+        "the score over endless sets of as many stimuli of the same kind."
+    )
+    searched = (
+        "But these stimuli were chosen, not drawn. A searched choice is the best of many, and "
+        "the interval says nothing about what another search would find."
     )
     spread = chance.standard_deviation
     against = (
@@ -145,8 +152,14 @@ def _uncertainty(values: dict[str, float], details: RedDetails) -> Element:
         high=high,
         decimals=4,
     )
-    return section("How sure it is, and against chance", element("p", text),
-                   element("p", against), chart)  # fmt: skip
+    return section(
+        "How sure it is, and against chance",
+        element("p", text),
+        element("p", searched),
+        interval_alone(),
+        element("p", against),
+        chart,
+    )
 
 
 def _divergence(details: RedDetails) -> Element:
@@ -178,7 +191,7 @@ def _classes(entropy: float, details: RedDetails) -> Element:
         f"entropy is {entropy:.4f} bits; {math.log2(total):.4f} would be an even spread over all."
     )
     bars = [
-        Bar(share.name or NO_CLASS, share.chosen, f"of {share.of:,}", "one")
+        Bar(share.name or NO_CLASS, share.chosen, f"of {share.of:,} in the catalogue", "one")
         for share in chosen[:MOST_CLASSES]
     ]
     others = chosen[MOST_CLASSES:]
@@ -186,7 +199,12 @@ def _classes(entropy: float, details: RedDetails) -> Element:
     if others:
         count = sum(share.chosen for share in others)
         rest = element("p", f"{len(others):,} other classes hold {count:,} of the stimuli.")
-    chart = bar_chart(bars, title="Chosen stimuli by class, the most frequent first")
+    # A whole bar is the whole choice.
+    chart = bar_chart(
+        bars,
+        title=f"The {details.stimuli:,} stimuli by class, the most frequent first",
+        high=details.stimuli,
+    )
     return section("Classes", element("p", text), chart, rest)
 
 
@@ -207,7 +225,7 @@ def _datasets(details: RedDetails) -> Element:
 
 
 def _pictures(details: RedDetails) -> list[Element]:
-    heading = "Some of the stimuli"
+    heading = "Pictures of the stimuli"
     if details.thumbnails is None:
         text = "The small pictures could not be read. Please tell the organisers; no score changes."
         return [section(heading, element("p", text))]
@@ -221,14 +239,28 @@ def _pictures(details: RedDetails) -> list[Element]:
         "order."
     )
     pictures = [_picture(one) for one in details.thumbnails]
-    row = group(pictures, style="display:flex;flex-wrap:wrap;gap:4px;align-items:center")
+    # To a screen reader one picture; a name or title of each would be read out dozens of times.
+    row = group(
+        pictures,
+        role="img",
+        aria_label=_summary(details.thumbnails),
+        style="display:flex;flex-wrap:wrap;gap:4px;align-items:center",
+    )
     return [section(heading, element("p", text), row)]
+
+
+def _summary(shown: Sequence[Thumbnail]) -> str:
+    counts = Counter(one.class_name or NO_CLASS for one in shown).most_common()
+    told = [f"{count} of {name}" for name, count in counts[:MOST_CLASSES]]
+    more = len(counts) - len(told)
+    if more:
+        told.append(f"and {more} more classes")
+    return f"{len(shown)} small pictures by class: {', '.join(told)}"
 
 
 def _picture(one: Thumbnail) -> Element:
     source = "data:image/jpeg;base64," + base64.b64encode(one.jpeg).decode("ascii")
-    name = one.class_name or NO_CLASS
-    return element("img", src=source, alt=name, title=name)
+    return element("img", src=source, alt="")
 
 
 def _unit(value: float) -> float:

@@ -142,9 +142,14 @@ button.sort{font:inherit;color:inherit;background:none;border:0;padding:.25rem 0
 text-align:inherit;cursor:pointer;text-decoration:underline dotted;text-underline-offset:.2em}
 th[aria-sort=ascending] button.sort::after{content:" \\2191"}
 th[aria-sort=descending] button.sort::after{content:" \\2193"}
-.board bdi{display:inline-block;min-width:6.5rem;max-width:11rem;overflow-wrap:anywhere}
+.board bdi{display:inline-block;min-width:6.5rem;max-width:9rem;overflow-wrap:break-word}
 .board small{white-space:normal;min-width:6.5rem}.board thead .n{white-space:normal}
 .board thead th{min-width:4.5rem}
+.board thead th:first-child{min-width:0}
+@media(min-width:78rem){.board thead .long{min-width:6.25rem}
+.board thead .longer{min-width:7.75rem}}
+@media(min-width:40rem){.board .narrow{display:none}}
+@media(max-width:39.99rem){.board bdi{min-width:5rem;max-width:6.5rem}}
 .rank{font-variant-numeric:tabular-nums;white-space:nowrap;font-weight:600}
 .mark{display:inline-block;font-size:.8rem;line-height:1.3;font-weight:600;white-space:nowrap;
 border:1px solid currentColor;border-radius:1rem;padding:.05rem .5rem;color:var(--accent)}

@@ -5,76 +5,27 @@ import contextlib
 import io
 import json
 import math
-import platform
-import shutil
 import sys
 import time
-import traceback
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
-from xml.etree.ElementTree import Element
 
 from mimicry import __version__
-from mimicry.errors import BUG_SENTENCE, BundleError, MimicryError, run_program
+from mimicry.errors import BUG_SENTENCE, MimicryError, run_program
 from mimicry.files import write_atomically
-from mimicry.reports.facts import Facts
-from mimicry.reports.layout import document
-from mimicry.scoring.settings import PhaseSettings, read_phase_settings
-
-# The platform reads scores.json, the challenge's documents speak of score.json.
-SCORES_NAME = "scores.json"
-SCORES_COPY_NAME = "score.json"
-PAGE_NAME = "detailed_results.html"
-LOG_NAME = "scoring.log"
-LARGEST_PAGE = 400_000
-
-
-class Scored(NamedTuple):
-    """A scored submission.
-
-    Attributes
-    ----------
-    scores : mapping of str to float
-        Every column of the task, in order; finite.
-    counted : str
-        What was scored, for the log, such as ``1,175 images``.
-    page : callable
-        Given what is known of the run, returns what the results page shows below its
-        heading. It keeps to the board's columns unless ``facts.full``. What it raises
-        costs no scores.
-    """
-
-    scores: Mapping[str, float]
-    counted: str
-    page: Callable[[Facts], Sequence[Element]]
-
-
-@dataclass(frozen=True)
-class ScoringProgram:
-    """A scoring program as its entry script starts it.
-
-    Attributes
-    ----------
-    task : str
-        Key of the task: the program folder's name without ``scoring_program_``.
-    title : str
-        The task's, for people.
-    reads : str
-        For the help: what lies in ``INPUT_DIR/ref`` and ``INPUT_DIR/res``.
-    columns : tuple of str
-        Keys of the board's columns.
-    score : callable
-        Given the input folder, returns what was scored. Raises `MimicryError`.
-    """
-
-    task: str
-    title: str
-    reads: str
-    columns: tuple[str, ...]
-    score: Callable[[Path], Scored]
+from mimicry.scoring.kinds import Scored, ScoringProgram
+from mimicry.scoring.output import (
+    LOG_NAME,
+    PAGE_NAME,
+    SCORES_COPY_NAME,
+    SCORES_NAME,
+    log,
+    remove_results,
+    tell,
+    unwritable,
+)
+from mimicry.scoring.page import leave_page, leave_reason
+from mimicry.scoring.settings import read_phase_settings
 
 
 def run_scoring(
@@ -101,17 +52,16 @@ def run_scoring(
     source, output = _parse_arguments(program, arguments)
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
-    print(
+    tell(
         f"mimicry {__version__}: scoring task {program.task}, reading {source / 'ref'} "
-        f"and {source / 'res'}",
-        flush=True,
+        f"and {source / 'res'}"
     )
 
     def on_bug(details: str) -> None:
-        _log(output, details)
+        log(output, details)
         with contextlib.suppress(OSError):
-            _remove_results(output)
-        _leave_reason(program, program_folder, output, MimicryError("bug", BUG_SENTENCE))
+            remove_results(output)
+        leave_reason(program, program_folder, output, MimicryError("bug", BUG_SENTENCE))
 
     return run_program(lambda: _score(program, program_folder, source, output), on_bug=on_bug)
 
@@ -148,29 +98,21 @@ def _score(program: ScoringProgram, program_folder: Path, source: Path, output: 
         scored = program.score(source)
         seconds = time.monotonic() - started
         _leave_results(program, output, scored, seconds)
-        _leave_page(output, scored, _facts(program, settings, seconds))
     except MimicryError as error:
-        _remove_results(output)
-        _leave_reason(program, program_folder, output, error)
+        remove_results(output)
+        leave_reason(program, program_folder, output, error)
         raise
+    # The scores are written: nothing from here on may cost them.
+    leave_page(program, settings, output, scored, seconds)
 
 
 def _prepare(output: Path) -> None:
     try:
         output.mkdir(parents=True, exist_ok=True)
-        _remove_results(output)
+        remove_results(output)
         (output / LOG_NAME).unlink(missing_ok=True)
     except OSError as error:
-        raise _unwritable(output, error) from error
-
-
-def _remove_results(output: Path) -> None:
-    for name in (SCORES_NAME, SCORES_COPY_NAME, PAGE_NAME):
-        path = output / name
-        if path.is_dir() and not path.is_symlink():
-            shutil.rmtree(path)
-        else:
-            path.unlink(missing_ok=True)
+        raise unwritable(output, error) from error
 
 
 def _leave_results(program: ScoringProgram, output: Path, scored: Scored, seconds: float) -> None:
@@ -183,90 +125,8 @@ def _leave_results(program: ScoringProgram, output: Path, scored: Scored, second
         write_atomically(output / SCORES_COPY_NAME, document)
         write_atomically(output / SCORES_NAME, document)
     except OSError as error:
-        raise _unwritable(output, error) from error
-    print(
+        raise unwritable(output, error) from error
+    tell(
         f"Wrote {SCORES_NAME} and {SCORES_COPY_NAME} ({len(scores)} columns) for "
-        f"{scored.counted} in {seconds:.1f} s",
-        flush=True,
-    )
-
-
-def _leave_page(output: Path, scored: Scored, facts: Facts) -> None:
-    """Write the results page: a courtesy, without which the scores still stand.
-
-    Where the full page cannot be had, that of the board's columns takes its place, and the
-    organiser's log says why.
-    """
-    for full in (True, False) if facts.full else (False,):
-        try:
-            content = scored.page(facts._replace(full=full))
-            page = document(facts.title, *content, subtitle=facts.subtitle).encode("utf-8")
-            if len(page) > LARGEST_PAGE:
-                raise RuntimeError(
-                    f"the page has {len(page):,} bytes, allowed are {LARGEST_PAGE:,}"
-                )
-            write_atomically(output / PAGE_NAME, page)
-        except Exception:
-            _log(output, traceback.format_exc())
-        else:
-            print(f"Wrote {PAGE_NAME}" + (" (the board's columns)" if not full else ""), flush=True)
-            return
-    print(f"{PAGE_NAME} could not be written; {LOG_NAME} says why. The scores stand.", flush=True)
-
-
-def _leave_reason(
-    program: ScoringProgram, program_folder: Path, output: Path, error: MimicryError
-) -> None:
-    """Write the page that tells why there are no scores; never hide the reason itself."""
-    try:
-        # Only a run that fails needs the list of errors.
-        from mimicry.reports.failure import failure_page
-
-        settings = None
-        with contextlib.suppress(MimicryError):
-            settings = read_phase_settings(program_folder, program.task)
-        title, subtitle = _names(program, settings)
-        page = failure_page(title, error.sentence, error.code, error.kind, __version__, subtitle)
-        write_atomically(output / PAGE_NAME, page)
-    except Exception:
-        _log(output, traceback.format_exc())
-
-
-def _facts(program: ScoringProgram, settings: PhaseSettings | None, seconds: float) -> Facts:
-    title, subtitle = _names(program, settings)
-    versions = [("Mimicry", __version__), ("Python", platform.python_version())]
-    # What scoring has loaded; naming more would only cost the time to load it.
-    for module, name in (("numpy", "NumPy"), ("sklearn", "scikit-learn")):
-        if module in sys.modules:
-            versions.append((name, str(sys.modules[module].__version__)))
-    now = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
-    return Facts(
-        title=title,
-        subtitle=subtitle,
-        full=settings is not None and settings.full_page,
-        seconds=seconds,
-        provenance=(("Scored", now), *versions),
-    )
-
-
-def _names(program: ScoringProgram, settings: PhaseSettings | None) -> tuple[str, str | None]:
-    title = f"{program.title} (task {program.task})"
-    return title, f"{settings.competition} · {settings.phase}" if settings else None
-
-
-def _log(output: Path, details: str) -> None:
-    """Append to the organiser's log; on stderr only where the folder takes no file."""
-    try:
-        with (output / LOG_NAME).open("a", encoding="utf-8", errors="backslashreplace") as file:
-            file.write(details)
-    except OSError:
-        with contextlib.suppress(OSError):
-            print(details, file=sys.stderr)
-
-
-def _unwritable(output: Path, error: OSError) -> BundleError:
-    return BundleError(
-        "output-unwritable",
-        f"Cannot write in {output} ({error.strerror or 'unknown reason'}). Check the disk's space "
-        "and that the container runs as the user who owns the folder.",
+        f"{scored.counted} in {seconds:.1f} s"
     )

@@ -28,13 +28,11 @@ from mimicry.reports.markup import Child, element
 
 
 class Bubble(NamedTuple):
-    """A point of a funnel: `x` hybrids (1 or more), of which `y` were found, and its interval."""
+    """A point of a funnel: a share `y` of a count `x`, which is 1 or more."""
 
     name: str
     x: float
     y: float
-    low: float
-    high: float
     role: str
 
 
@@ -55,8 +53,8 @@ def funnel_chart(
     title, x_title, y_title : str
         What is shown, and along which sides.
     half_width : callable or None
-        Given a count, how far chance alone moves a share; drawn as a funnel around the
-        share of all points together.
+        Given a count, how far chance alone moves a share; drawn as a band around the share
+        of all points together, whose ends, held within 0 and 1, stand in the table.
 
     Raises
     ------
@@ -64,7 +62,7 @@ def funnel_chart(
         Numbers that are not finite, or counts below 1.
     """
     for point in points:
-        checked(point.x, point.y, point.low, point.high)
+        checked(point.x, point.y)
         if point.x < 1:
             raise ValueError(f"a funnel's counts must be 1 or more, not {point.x}")
     if not points:
@@ -80,23 +78,28 @@ def funnel_chart(
             tick_below(number(count), x, up.start + 16),
         ]
     if half_width is not None:
-        drawn += _funnel(points, across, up, half_width)
+        drawn += _band(_middle(points), across, up, half_width)
     for point in points:
         x = across.at(math.log10(point.x))
         drawn.append(
             element(
                 "g",
                 element("title", f"{point.name}: {shown(point.y, 3)} of {number(point.x)}"),
-                line(x, up.at(point.low), x, up.at(point.high), "l w"),
                 marker(x, up.at(point.y), point.role),
                 class_=role_class(point.role),
             )
         )
     drawn += _names_beside(points, across, up)
     numbers = [
-        (point.name, number(point.x), shown(point.y, 3), shown(point.low, 3), shown(point.high, 3))
+        (
+            point.name,
+            number(point.x),
+            shown(point.y, 3),
+            *(() if half_width is None else _ends(_middle(points), half_width(point.x))),
+        )
         for point in points
     ]
+    headings = ("Name", x_title, y_title, *(("Band from", "to") if half_width else ()))
     return chart(
         drawn,
         title=title,
@@ -105,7 +108,7 @@ def funnel_chart(
             f"{spoken(point.name)} {shown(point.y, 3)} of {number(point.x)}"
             for point in points[:12]
         ),
-        numbers=numbers_table(title, ("Name", x_title, y_title, "Low", "High"), numbers),
+        numbers=numbers_table(title, headings, numbers),
     )
 
 
@@ -116,11 +119,19 @@ def _counts(least: float, most: float) -> list[float]:
     return inside[::every] or [least]
 
 
-def _funnel(
-    points: Sequence[Bubble], across: Scale, up: Scale, half_width: Callable[[float], float]
-) -> list[Child]:
+def _middle(points: Sequence[Bubble]) -> float:
     whole = sum(point.x for point in points)
-    middle = sum(point.y * (point.x / whole) for point in points)
+    return sum(point.y * (point.x / whole) for point in points)
+
+
+def _ends(middle: float, half: float) -> tuple[str, str]:
+    checked(half)
+    return shown(max(0.0, middle - half), 3), shown(min(1.0, middle + half), 3)
+
+
+def _band(
+    middle: float, across: Scale, up: Scale, half_width: Callable[[float], float]
+) -> list[Child]:
     over, under = [], []
     for place in range(41):
         at = across.low + (across.high - across.low) * place / 40
@@ -136,17 +147,8 @@ def _funnel(
 
 def _names_beside(points: Sequence[Bubble], across: Scale, up: Scale) -> list[Child]:
     """Name the points where there is room; the others' names show on pointing at them."""
-    # Middle, and half of width and height, of what is drawn: the marks, their intervals.
+    # Middle, and half of width and height, of what is drawn.
     taken = [(across.at(math.log10(p.x)), up.at(p.y), 6.0, 6.0) for p in points]
-    taken += [
-        (
-            across.at(math.log10(p.x)),
-            (up.at(p.low) + up.at(p.high)) / 2,
-            2.0,
-            abs(up.at(p.low) - up.at(p.high)) / 2,
-        )
-        for p in points
-    ]
     made: list[Child] = []
     for point in points:
         x, y = across.at(math.log10(point.x)), up.at(point.y)
@@ -158,8 +160,8 @@ def _names_beside(points: Sequence[Bubble], across: Scale, up: Scale) -> list[Ch
             (x + 6 + width / 2, y + 12, "start", x + 6),
             (x - 6 - width / 2, y - 12, "end", x - 6),
             (x - 6 - width / 2, y + 12, "end", x - 6),
-            (x, up.at(point.high) - 8, "middle", x),
-            (x, up.at(point.low) + 8, "middle", x),
+            (x, y - 14, "middle", x),
+            (x, y + 14, "middle", x),
         ):
             inside = across.start <= middle - width / 2 and middle + width / 2 <= WIDTH
             free = all(

@@ -11,6 +11,7 @@ from mimicry.reports.charts.axes import (
     checked,
     frame,
     key,
+    label,
     line,
     marker,
     nothing,
@@ -30,7 +31,7 @@ _TOLD = 11
 
 
 class Curve(NamedTuple):
-    """A line through points in [0, 1] x [0, 1]; `mark` is a point to show on it."""
+    """A line through points in [0, 1] x [0, 1]; `mark` is a point to show beside or on it."""
 
     name: str
     points: Sequence[tuple[float, float]]
@@ -48,7 +49,13 @@ class Steps(NamedTuple):
 
 
 def curve_chart(
-    curves: Sequence[Curve], *, title: str, x_title: str, y_title: str, diagonal: bool = False
+    curves: Sequence[Curve],
+    *,
+    title: str,
+    x_title: str,
+    y_title: str,
+    diagonal: bool = False,
+    limit: tuple[str, float] | None = None,
 ) -> Element:
     """Return lines in a square whose sides run from 0 to 1.
 
@@ -60,7 +67,10 @@ def curve_chart(
         What is shown, and along which sides.
     diagonal : bool
         Draw the line from (0, 0) to (1, 1) too: guessing, where curves are of the ROC.
+    limit : (str, float) or None
+        A value of x to compare with, as a thin upright line, and its name.
     """
+    checked(*([limit[1]] if limit else []))
     for curve in curves:
         for point in (*curve.points, *([curve.mark] if curve.mark else [])):
             checked(*point)
@@ -71,6 +81,8 @@ def curve_chart(
     drawn = frame(across, up, [0, 0.25, 0.5, 0.75, 1], [0, 0.25, 0.5, 0.75, 1], x_title, y_title)
     if diagonal:
         drawn.append(line(across.start, up.start, across.end, up.end, "d"))
+    if limit:
+        drawn.append(line(across.at(limit[1]), up.start, across.at(limit[1]), up.end, "e"))
     for curve in told:
         places = [(across.at(x), up.at(y)) for x, y in curve.points]
         mark = curve.mark
@@ -90,15 +102,26 @@ def curve_chart(
         start=across.start,
         marks=any(curve.mark for curve in told),
     )
+    below = top + 17 * len(told)
+    if limit:
+        middle = across.start + 13
+        drawn += [
+            line(middle, below - 11, middle, below + 3, "e"),
+            label(limit[0], across.start + 33, below, width=WIDTH - across.start - 37),
+        ]
     numbers = [
-        (curve.name, shown(x, 3), shown(y, 3))
+        (name, shown(x, 3), shown(y, 3))
         for curve in told
-        for x, y in _some(curve.points, _TOLD)
+        for name, points in (
+            (f"{curve.name}: mark", [curve.mark] if curve.mark else []),
+            (curve.name, _some(curve.points, _TOLD)),
+        )
+        for x, y in points
     ]
     return chart(
         drawn,
         title=title,
-        height=top + 17 * (len(told) - 1) + 8,
+        height=below - (9 if limit is None else -8),
         summary=f"{y_title} against {x_title}: {_names(told)}",
         numbers=numbers_table(title, ("Curve", x_title, y_title), numbers),
     )
