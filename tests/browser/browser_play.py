@@ -124,7 +124,7 @@ def _run(
         participant=participant,
         engine=ENGINES["subprocess"],
         output=bundle / "runs" / id / phase_name / f"{submission.name}-{number}",
-        submitted=phase.start.replace(hour=number % 24).isoformat() + "+00:00",
+        submitted=phase.start.replace(hour=number % 24).isoformat(),
         migrated=migrated,
     )
     run_submission(request, lambda line: None)

@@ -1,11 +1,13 @@
 """`mimicry board --html`: the boards and the runs as pages in a folder."""
 
 import json
+import os
 import re
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from threading import Thread
 
 import pytest
 from codabench_minibundle import copy_repository
@@ -220,6 +222,89 @@ def test_what_is_in_the_way_stays(
     assert not list(other.iterdir())
     if kind == "page":
         assert taken.read_text() == "mine"
+
+
+@pytest.mark.parametrize("kind", ["page", "record", "link"])
+def test_a_strangers_file_is_no_page_of_boards(
+    bundle: Path, board: Board, tmp_path: Path, kind: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    mine = bundle / "runs/hybrid/final/good/run.json"
+    if kind != "record":
+        mine = tmp_path / "index.html"
+        mine.write_text("mine")
+    target = mine
+    if kind == "link":
+        target = tmp_path / "link.html"
+        target.symlink_to(mine)
+    before = mine.read_bytes()
+    board(bundle, target, "--no-intervals", code=4)
+    assert "[page-taken]" in capsys.readouterr().err
+    assert mine.read_bytes() == before
+    assert not list(mine.parent.glob("*-runs")) and not list(tmp_path.glob("*-runs"))
+
+
+def test_its_own_page_is_replaced_through_a_link(
+    filled: Path, board: Board, tmp_path: Path
+) -> None:
+    real, link = tmp_path / "real.html", tmp_path / "link.html"
+    link.symlink_to(real)
+    for _ in range(2):
+        page = board(filled, link, "--no-intervals")
+        assert link.is_symlink() and rows(page) == ["good", "twin", "poor", "good"]
+
+
+def test_two_pages_in_a_folder_keep_their_runs(filled: Path, board: Board, tmp_path: Path) -> None:
+    targets = [tmp_path / name for name in ("a.html", "a.htm")]
+    for _ in range(2):
+        for target in targets:
+            board(filled, target, "--no-intervals")
+    for target in targets:
+        links = {str(a["href"]) for a in Page(target.read_text("utf-8")).all("a")}
+        assert len(links) == 5 and all((tmp_path / link).is_file() for link in links)
+        for link in links:
+            back = str(Page((tmp_path / link).read_text("utf-8")).all("a")[0]["href"])
+            assert back.startswith(f"../{target.name}#")
+    assert {path.name for path in tmp_path.glob("a*-runs")} == {"a-runs", "a.htm-runs"}
+    # A third one with the first one's folder changes nothing there.
+    before = {path: path.read_bytes() for path in (tmp_path / "a-runs").iterdir()}
+    board(filled, tmp_path / "a", "--no-intervals", code=4)
+    assert {path: path.read_bytes() for path in (tmp_path / "a-runs").iterdir()} == before
+
+
+def test_a_pipe_gets_the_page_alone(filled: Path, board: Board, tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    read: list[str] = []
+    reader = Thread(target=lambda: read.append(pipe.read_text("utf-8")), daemon=True)
+    reader.start()
+    board(filled, pipe, "--no-intervals")
+    reader.join(20)
+    page = Page(read[0])
+    assert rows(page) == ["good", "twin", "poor", "good"] and not page.all("a")
+    assert [path.name for path in tmp_path.iterdir()] == ["pipe"]
+
+
+def test_published_pages_name_no_folder_of_this_machine(
+    bundle: Path, board: Board, tmp_path: Path
+) -> None:
+    runs = bundle / "runs/hybrid/development"
+    for name in ("good", "twin"):
+        shutil.rmtree(runs / name / "hybrid/prediction")
+    target = tmp_path / "b.html"
+    page = board(bundle, target)
+    # One reason for both.
+    assert "No interval for ranks 1 and 2, not told apart" in page.words
+    assert "The predictions of task hybrid are gone" in page.words
+    for reference in load_competition(bundle, "hybrid").phase("development").tasks:
+        assert reference.reference_data is not None
+        reference.reference_data.unlink()
+        reference.reference_data.mkdir()
+    bare = board(bundle, tmp_path / "c.html")
+    assert "The reference data hold no CSV file." in bare.words
+    assert "]." not in page.words + bare.words
+    for path in [target, *tmp_path.glob("*-runs/*.html"), tmp_path / "c.html"]:
+        text = path.read_text("utf-8")
+        assert str(tmp_path) not in text and "mimicry-scratch" not in text, path
 
 
 def test_json_and_csv_stay_pure(

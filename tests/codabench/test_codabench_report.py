@@ -187,14 +187,11 @@ def test_outside_of_a_bundle_the_record_is_shown(
     assert capsys.readouterr().out.strip() == "report.html"
 
 
-@pytest.mark.parametrize("content", [None, "{", "[]", '{"version": 99}', '"x"'])
+@pytest.mark.parametrize("content", ["{", "[]", '{"version": 99}', '"x"'])
 def test_a_damaged_record_is_an_error(
-    bundle: Path, capsys: pytest.CaptureFixture[str], content: str | None
+    bundle: Path, capsys: pytest.CaptureFixture[str], content: str
 ) -> None:
-    path = bundle / RUN / "run.json"
-    path.unlink()
-    if content is not None:
-        path.write_text(content)
+    (bundle / RUN / "run.json").write_text(content)
     assert main(["report", str(bundle / RUN), "--bundle", str(bundle)]) == 4
     assert capsys.readouterr().err.splitlines()[-1].endswith("[run-record]")
     assert not (bundle / RUN / "report.html").exists()
@@ -261,6 +258,57 @@ def test_wrong_usage(bundle: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["report", str(bundle / "nowhere")]) == 2
     output = ["--output", str(bundle)]
     assert main(["report", str(bundle / RUN), "--bundle", str(bundle), *output]) == 2
+
+
+def test_a_folder_without_a_record_is_no_runs(
+    bundle: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["report", str(bundle / "runs"), "--bundle", str(bundle)]) == 2
+    told = " ".join(capsys.readouterr().err.split())
+    assert "is no run's folder; name one that holds run.json." in told
+    assert "Remove the folder" not in told
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_a_page_is_bounded_whatever_the_record_holds(
+    bundle: Path, report: Report, known: bool
+) -> None:
+    run = bundle / RUN
+    huge = TaskRecord(
+        "failed",
+        exit_codes={"scoring": 10**300},
+        seconds={"scoring": 1e300},
+        memory={"scoring": 10**300},
+        scores={f"column_{number}": 1e300 for number in range(60)},
+        error="&" * 2500,
+        error_code="x",
+        error_kind="bug",
+        notes=("&" * 700,) * 60,
+    )
+    own = replace(read_run(run).tasks["hybrid"], notes=tuple(f"note {n}" for n in range(60)))
+    damage(run, tasks={"hybrid": own} | {f"task-{number}": huge for number in range(200)})
+    if not known:
+        damage(run, competition="nothing")
+    page = report(bundle, RUN)
+    assert len((run / "report.html").read_bytes()) <= 400_000
+    assert "more tasks are not shown." in page.words and "more notes" in page.words
+    assert "0" * 50 not in page.words.replace("0" * 64, "")
+    assert "note 0" in page.words and "note 50" not in page.words
+
+
+@pytest.mark.parametrize("room", [0, 60_000])
+def test_results_that_are_too_large_leave_the_recorded_scores(
+    bundle: Path, report: Report, monkeypatch: pytest.MonkeyPatch, room: int
+) -> None:
+    assert report(bundle, RUN).all("svg")
+    size = len((bundle / RUN / "report.html").read_bytes())
+    # The results alone would fit, or they would not.
+    monkeypatch.setattr("mimicry.codabench.run_report.LARGEST_PAGE", size - 1000)
+    monkeypatch.setattr("mimicry.codabench.run_report._ROOM", room)
+    page = report(bundle, RUN)
+    assert NO_MORE in page.words and not page.all("svg")
+    assert ("the page would be too large" in page.words) == (room == 0)
+    assert "As recorded when the run was scored." in page.words
 
 
 def test_a_folder_that_cannot_be_written_is_told(

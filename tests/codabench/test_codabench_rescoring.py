@@ -82,6 +82,14 @@ def test_zipped_labels_are_read_too(place: Place, run: Path, tmp_path: Path) -> 
     assert caught.value.code == "data-zip"
 
 
+def test_a_pipe_in_the_place_of_labels_is_refused(place: Place, run: Path, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "ref.zip")
+    place.phase = replace(
+        place.phase, tasks=(replace(place.task, reference_data=tmp_path / "ref.zip"),)
+    )
+    assert fault(place, run) == "data-zip"
+
+
 def test_changed_labels_are_told(place: Place, run: Path) -> None:
     old = place.references["hybrid"]
     place.references["hybrid"] = old._replace(hybrid=(True, *old.hybrid[1:]))

@@ -4,11 +4,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
-from urllib.parse import quote
 
 from mimicry.codabench.board import Board, Entry
 from mimicry.codabench.history import Attempt, attempts, ranked_task
 from mimicry.codabench.model import Column, Competition, Phase, slug
+from mimicry.codabench.page_files import quoted
 from mimicry.codabench.quotas import shown
 from mimicry.codabench.records import RunRecord
 from mimicry.codabench.standing_text import together_text
@@ -233,8 +233,3 @@ def _tied_with_first(standings: "Standings | None", number: int) -> bool:
 
 def _day(when: datetime | None) -> str:
     return "unknown" if when is None else f"{when:%Y-%m-%d %H:%M}"
-
-
-def quoted(name: str) -> str:
-    """Return a file name as it stands in a link, whatever its bytes are."""
-    return quote(name, errors="surrogateescape")

@@ -4,14 +4,23 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from mimicry.codabench.board_contents import ShownBoard, anchors_of, competition_parts, quoted
-from mimicry.codabench.page_files import make_folder, page_name, remove_stale, write_page
+from mimicry.codabench.board_contents import ShownBoard, anchors_of, competition_parts
+from mimicry.codabench.page_files import (
+    check_index,
+    is_stream,
+    make_folder,
+    page_name,
+    quoted,
+    remove_stale,
+    runs_folder,
+    write_index,
+    write_page,
+)
 from mimicry.codabench.quotas import Mark, shown
 from mimicry.codabench.records import RunRecord
 from mimicry.codabench.run_report import run_page
 from mimicry.codabench.scratch import writable
 from mimicry.errors import one_line
-from mimicry.files import write_atomically
 from mimicry.reports.board import board_page
 
 INDEX_NAME = "index.html"
@@ -35,8 +44,9 @@ def write_board_pages(
     ----------
     target : Path
         The page's file, or an existing folder, which gets an ``index.html``. Pages of runs
-        lie in ``<stem>-runs`` beside it; those of an earlier call that are not made anew
-        are removed, other files stay.
+        lie beside it in the folder ``<stem>-runs`` (``<name>-runs`` for a name that does
+        not end in ``.html``); those of an earlier call that are not made anew are removed,
+        other files stay. A device or a pipe gets the page, and runs have none.
     boards : sequence of ShownBoard
         In the order in which they are shown; one competition's follow each other.
     runs : sequence of (str, RunRecord)
@@ -56,18 +66,24 @@ def write_board_pages(
     Raises
     ------
     BundleError
-        `page-unwritable`; `page-taken` where somebody else's file or a link stands where a
-        page of a run, or their folder, belongs.
+        `page-unwritable`; `page-taken` where somebody else's file stands where a page
+        belongs, or a link where a page of a run or their folder does.
     """
     page = target / INDEX_NAME if target.is_dir() else target
-    folder = page.with_name(f"{page.stem}-runs")
+    folder = runs_folder(page)
     with writable(page, "page-unwritable", "name another file with --html"):
-        made = _run_pages(folder, page.name, boards, runs, worker_data, report)
+        alone = is_stream(page)
+        check_index(page)
+        made = {}
+        if not alone:
+            made = _run_pages(folder, page.name, boards, runs, worker_data, report)
         links = {run: f"{folder.name}/{name}" for run, name in made.items()}
         parts = competition_parts(boards, runs, links, surplus=surplus, every_column=every_column)
         when = shown(datetime.now(UTC))
-        write_atomically(page, board_page(parts, made=f"Made on {when} from {len(made):,} runs."))
-        remove_stale(folder, set(made.values()))
+        count = len(_chosen(boards, runs))
+        write_index(page, board_page(parts, made=f"Made on {when} from {count:,} runs."))
+        if not alone:
+            remove_stale(folder, set(made.values()), page.name)
     return page, len(made)
 
 
@@ -81,12 +97,7 @@ def _run_pages(
 ) -> dict[str, str]:
     """Write a page for each run of the boards; return their names by the runs' folders."""
     anchors = anchors_of(boards)
-    by_phase = {(one.competition.id, one.phase.slug): one for one in boards}
-    chosen = [
-        (run, record, by_phase[record.competition, record.phase])
-        for run, record in runs
-        if (record.competition, record.phase) in by_phase
-    ]
+    chosen = _chosen(boards, runs)
     if not chosen:
         return {}
     board_marks: dict[str, Mark | None] = {}
@@ -105,6 +116,18 @@ def _run_pages(
             worker_data=worker_data,
             back=(f"../{quoted(index)}#{anchor}", "Board"),
         )
-        write_page(folder / name, text)
+        write_page(folder / name, text, index)
         made[run] = name
     return made
+
+
+def _chosen(
+    boards: Sequence[ShownBoard], runs: Sequence[tuple[str, RunRecord]]
+) -> list[tuple[str, RunRecord, ShownBoard]]:
+    """Return the runs of the boards, each with its board."""
+    by_phase = {(one.competition.id, one.phase.slug): one for one in boards}
+    return [
+        (run, record, by_phase[record.competition, record.phase])
+        for run, record in runs
+        if (record.competition, record.phase) in by_phase
+    ]

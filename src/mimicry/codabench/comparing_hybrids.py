@@ -105,10 +105,10 @@ def compare_scores(
     from mimicry.hybrids.uncertainty import interval
 
     # Only the order of scores counts, so equal orders are one submission.
-    kinds: dict[bytes, int] = {}
-    kind = [
-        kinds.setdefault(sha256(ranks_of(one).tobytes()).digest(), len(kinds)) for one in scores
-    ]
+    digests = [sha256(ranks_of(one).tobytes()).digest() for one in scores]
+    # What a pair's draws share depends on which comes first, so the list must not decide it.
+    kinds = {digest: number for number, digest in enumerate(sorted(set(digests)))}
+    kind = [kinds[digest] for digest in digests]
     firsts = [kind.index(number) for number in range(len(kinds))]
     count = len(firsts)
     drawn = _draw([scores[first] for first in firsts], task, reference, draws, step)

@@ -79,8 +79,8 @@ def predictions_of(run_folder: Path, task: Task) -> Path:
         if not plain:
             raise BundleError(
                 "run-incomplete",
-                f"{folder} is no folder, so task {task.key} of this run cannot be scored again; "
-                "run the submission again.",
+                f"The predictions of task {task.key} are gone, so it cannot be scored again; run "
+                "the submission again.",
             )
     return folder.resolve()
 
@@ -109,10 +109,34 @@ def staged_reference(task: Task, *, worker_data: Path | None = None) -> Iterator
     with scratch_folder() as scratch:
         source = scratch / "input"
         source.mkdir()
-        unpack_data(task.reference_data, source / "ref")
         if worker_data is not None:
             (scratch / "data").symlink_to(worker_data.resolve())
-        yield source
+        # In this order, since one may lie within another.
+        named = {
+            f" ({source / 'ref'})": "",
+            str(source / "ref"): "reference data",
+            f"{task.reference_data.parent.name}/{task.reference_data.name}": "The reference data",
+        }
+        if worker_data is not None:
+            named |= {str(worker_data.resolve()): "/app/data"}
+        named |= {str(scratch): "/app"}
+        with _without_paths(named):
+            unpack_data(task.reference_data, source / "ref")
+            yield source
+
+
+@contextmanager
+def _without_paths(named: Mapping[str, str]) -> Iterator[None]:
+    """Put words for folders of this machine into errors: boards and pages are published."""
+    try:
+        yield
+    except BundleError as error:
+        sentence = error.sentence
+        for path, words in named.items():
+            sentence = sentence.replace(path, words)
+        if sentence == error.sentence:
+            raise
+        raise BundleError(error.code, sentence) from error
 
 
 @contextmanager

@@ -108,11 +108,17 @@ def unpack_data(path: Path, folder: Path) -> None:
     Raises
     ------
     BundleError
-        `data-zip` when it cannot be read.
+        `data-zip` when it cannot be read, or is neither a file nor a folder.
     """
     if path.is_dir():
         shutil.copytree(path, folder)
         return
+    # A pipe would wait for somebody to write.
+    if path.exists() and not path.is_file():
+        raise BundleError(
+            "data-zip",
+            f"{path.parent.name}/{path.name} is no file. Put a zip or a folder there.",
+        )
     try:
         with zipfile.ZipFile(path) as archive:
             archive.extractall(folder)

@@ -24,8 +24,17 @@ from mimicry.reports.markup import written
 from mimicry.reports.run import FaultPart, StepPart, TaskPart, report_page
 
 STEPS = ("ingestion", "scoring")
-LARGEST_RESULTS = 4_000_000
+LARGEST_PAGE = 400_000
+"""Bytes of a page, whatever the run's record holds."""
+
+MOST = 50
+"""Tasks, and notes or scores of each, that are shown."""
+
+_FEWER = (MOST, 10, 1)
+TOO_LARGE = "More than the recorded scores cannot be shown: the page would be too large."
 _NAME_WIDTH = 120
+# Of a page, for what stands around the results.
+_ROOM = 60_000
 _KILLED = "still running, or it was killed"
 
 
@@ -84,17 +93,58 @@ def run_page(
             key,
             _Place(competition, phase, known.get(key), full, worker_data),
         )
-        for key in keys
+        for key in keys[:MOST]
     ]
-    return report_page(
-        one_line(record.submission, _NAME_WIDTH),
-        _subtitle(record, competition, phase),
-        _facts(record, phase, mark),
-        tasks,
-        warnings=warnings,
-        private=full,
-        back=back,
+    title = one_line(record.submission, _NAME_WIDTH)
+    about = _subtitle(record, competition, phase), _facts(record, phase, mark)
+    tasks = _lighter(tasks)
+    page = ""
+    for most in _FEWER:
+        left = len(keys) - len(tasks[:most])
+        page = report_page(
+            title,
+            *about,
+            [_shortened(task, most) for task in tasks[:most]],
+            warnings=[*warnings, *([f"{left:,} more tasks are not shown."] if left else [])],
+            private=full,
+            back=back,
+        )
+        if len(page.encode()) <= LARGEST_PAGE:
+            break
+        tasks = [_without_results(task) for task in tasks]
+    return page
+
+
+def _lighter(tasks: Sequence[TaskPart]) -> list[TaskPart]:
+    """Return tasks whose results fit into a page together: the largest ones go first."""
+    sizes = [sum(len(written(part).encode()) for part in task.results) for task in tasks]
+    kept = list(tasks)
+    while any(sizes) and sum(sizes) > LARGEST_PAGE - _ROOM:
+        largest = sizes.index(max(sizes))
+        kept[largest] = _without_results(kept[largest])
+        sizes[largest] = 0
+    return kept
+
+
+def _without_results(task: TaskPart) -> TaskPart:
+    return task._replace(results=(), missing=TOO_LARGE) if task.results else task
+
+
+def _shortened(task: TaskPart, most: int) -> TaskPart:
+    """Return a task with so many notes and scores at most, and how many more there are."""
+    return task._replace(
+        notes=[
+            *task.notes[:most],
+            *_more(len(task.notes) - most, "note"),
+            *_more(len(task.recorded) - most, "score"),
+        ],
+        recorded=task.recorded[:most],
+        log=task.log if most == MOST else (),
     )
+
+
+def _more(count: int, what: str) -> list[str]:
+    return [f"and {count:,} more {what}{'' if count == 1 else 's'}"] if count > 0 else []
 
 
 @dataclass(frozen=True)
@@ -218,7 +268,7 @@ def _results(
     for full in (True, False) if place.full else (False,):
         try:
             found = scored.page(facts._replace(full=full))
-            if sum(len(written(part)) for part in found) <= LARGEST_RESULTS:
+            if sum(len(written(part).encode()) for part in found) <= LARGEST_PAGE - _ROOM:
                 return found, None
         except Exception as error:
             # A page is a courtesy; the recorded scores stand.

@@ -230,7 +230,7 @@ def _notes(reasons: Mapping[int, str]) -> tuple[str, ...]:
         ranks.setdefault(reason, []).append(place + 1)
     notes = [
         f"No interval for {'rank' if len(own) == 1 else 'ranks'} {shown_ranks(own)}, not told "
-        f"apart from any other: {reason.rstrip('.')}."
+        f"apart from any other: {_ended(reason)}"
         for reason, own in ranks.items()
     ]
     if len(notes) > MOST_NOTES:
@@ -239,3 +239,8 @@ def _notes(reasons: Mapping[int, str]) -> tuple[str, ...]:
             f"No interval for ranks {shown_ranks(more)} either, for other reasons."
         ]
     return tuple(notes)
+
+
+def _ended(reason: str) -> str:
+    """Return a reason as the end of a sentence; before a code in brackets it has ended."""
+    return reason if reason.endswith("]") else f"{reason.rstrip('.')}."

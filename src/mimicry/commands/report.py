@@ -1,5 +1,6 @@
 """``mimicry report``: the page of one run."""
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -55,7 +56,7 @@ def report(
     the data are gone or have changed it shows the recorded scores and says why. Open it in
     a browser; it loads nothing.
     """
-    from mimicry.codabench.records import read_run
+    from mimicry.codabench.records import RUN_FILE, read_run
     from mimicry.codabench.run_report import run_page
     from mimicry.codabench.scratch import writable
     from mimicry.files import write_atomically, write_output
@@ -66,6 +67,10 @@ def report(
         )
     if output is not None and output.is_dir():
         raise click.BadParameter(f"{output} is a folder; name a file.", param_hint="--output")
+    if not os.path.lexists(run / RUN_FILE):
+        raise click.BadParameter(
+            f"{run} is no run's folder; name one that holds {RUN_FILE}.", param_hint="RUN"
+        )
     record = read_run(run)
     competition, unknown = _competition(bundle, record.competition)
     page = run_page(run, record, competition, full=full, unknown=unknown, worker_data=worker_data)

@@ -6,7 +6,7 @@ from xml.etree.ElementTree import Element
 from mimicry.reports.board_parts import BoardColumn, BoardRow, PhasePart
 from mimicry.reports.charts import sparkline
 from mimicry.reports.markup import element, group
-from mimicry.reports.parts import breakable, interval_decimals
+from mimicry.reports.parts import breakable, interval_decimals, number_text
 
 NOT_AVAILABLE = "n/a"
 RANKS = "Possible ranks"
@@ -76,7 +76,7 @@ def _cell(
 
 
 def _number(value: float | None, column: BoardColumn) -> str:
-    return NOT_AVAILABLE if value is None else f"{value:.{column.decimals}f}"
+    return NOT_AVAILABLE if value is None else number_text(value, f".{column.decimals}f")
 
 
 def _rounded(value: float | None, column: BoardColumn) -> float | None:
@@ -90,7 +90,8 @@ def _ranking_cell(row: BoardRow, column: BoardColumn, scale: tuple[float, float]
     if row.interval is not None:
         decimals = interval_decimals(*row.interval, column.decimals)
         interval = low, high = round(row.interval[0], decimals), round(row.interval[1], decimals)
-        told = element("small", f"{low:.{decimals}f}–{high:.{decimals}f}")
+        form = f".{decimals}f"
+        told = element("small", f"{number_text(low, form)}–{number_text(high, form)}")
     if value is not None:
         drawn = _bar(value, interval, scale)
     ranks = None

@@ -7,6 +7,7 @@ from xml.etree.ElementTree import Element
 from mimicry.reports.facts import ScoreRow
 from mimicry.reports.markup import Child, element, group
 
+LARGEST_NUMBER = 1e7
 _JOINTS = re.compile(r"(?<=[_\-./])(?![_\-./]|$)")
 _MARKED = re.compile(r"`([^`]+)`|\*([^*]+)\*")
 
@@ -29,6 +30,11 @@ def card(*children: Child, role: str = "note") -> Element:
     return group(children, class_=f"card {role}")
 
 
+def number_text(value: float, form: str) -> str:
+    """Return a number in a form such as ``.4f``; one so large that no run has it, in short."""
+    return format(float(value), ".3g" if abs(value) > LARGEST_NUMBER else form)
+
+
 def score_table(rows: Sequence[ScoreRow], *, caption: str) -> Element:
     """Return the board's columns, the first of them larger.
 
@@ -49,7 +55,7 @@ def score_table(rows: Sequence[ScoreRow], *, caption: str) -> Element:
                 element("small", row.explanation),
                 scope="row",
             ),
-            element("td", f"{row.value:.4f}", class_="n"),
+            element("td", number_text(row.value, ".4f"), class_="n"),
             class_="first" if position == 0 else None,
         )
         for position, row in enumerate(rows)

@@ -9,7 +9,14 @@ from mimicry.reports.facts import ScoreRow
 from mimicry.reports.failure import failure_parts
 from mimicry.reports.layout import document
 from mimicry.reports.markup import element, group
-from mimicry.reports.parts import card, facts_table, score_table, section, table
+from mimicry.reports.parts import (
+    card,
+    facts_table,
+    number_text,
+    score_table,
+    section,
+    table,
+)
 
 
 class StepPart(NamedTuple):
@@ -159,9 +166,9 @@ def _named(part: Element, task: str) -> Element:
 def _step(one: StepPart) -> list[str]:
     return [
         one.name,
-        "–" if one.exit_code is None else str(one.exit_code),
-        "–" if one.seconds is None else f"{one.seconds:,.1f}",
-        "–" if one.memory is None else f"{one.memory / 1e6:,.0f} MB",
+        "–" if one.exit_code is None else number_text(one.exit_code, ".0f"),
+        "–" if one.seconds is None else number_text(one.seconds, ",.1f"),
+        "–" if one.memory is None else f"{number_text(one.memory / 1e6, ',.0f')} MB",
     ]
 
 
