@@ -18,8 +18,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from coverage import SETS, SPECIES, Scorer
 
-from mimicry.codabench.comparing_hybrids import compare_scores
-from mimicry.codabench.standings import rank_ranges
+from mimicry.codabench.boards.comparing_hybrids import compare_scores
+from mimicry.codabench.boards.standings import rank_ranges
 from mimicry.hybrids.metrics import harmonic_mean, operating_threshold, recall_above
 from mimicry.hybrids.reference import Reference
 from mimicry.hybrids.tasks import TASKS

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from mimicry.codabench.board import Board, make_board
+from mimicry.codabench.boards.board import Board, make_board
+from mimicry.codabench.boards.found_runs import find_runs
 from mimicry.codabench.competition import Competition, Phase, Task, load_competition
-from mimicry.codabench.found_runs import find_runs
 from mimicry.codabench.records import RunRecord, TaskRecord, write_run
 from mimicry.hybrids.grading import grade
 from mimicry.hybrids.reference import Reference

@@ -13,13 +13,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mimicry.codabench.board import Entry, apply_rule, make_board, rank
-from mimicry.codabench.board_data import board_csv, board_json, boards_csv
-from mimicry.codabench.board_text import board_table
+from mimicry.codabench.boards.board import Entry, apply_rule, make_board, rank
+from mimicry.codabench.boards.data import board_csv, board_json, boards_csv
+from mimicry.codabench.boards.found_runs import find_runs
+from mimicry.codabench.boards.standing import Standing, Standings
+from mimicry.codabench.boards.text import board_table
 from mimicry.codabench.competition import Column, Competition, Leaderboard, load_competition
-from mimicry.codabench.found_runs import find_runs
 from mimicry.codabench.records import RunRecord, TaskRecord, read_run, write_run
-from mimicry.codabench.standings import Standing, Standings
 from mimicry.errors import BundleError
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -15,10 +15,10 @@ from codabench_run_folders import put_failed_run, put_labels, put_run
 from page_reader import Page
 
 from mimicry.cli import main
+from mimicry.codabench.boards.history import attempts, ranked_task
+from mimicry.codabench.boards.page_files import MARKER
 from mimicry.codabench.competition import load_competition
-from mimicry.codabench.history import attempts, ranked_task
 from mimicry.codabench.model import Column, Leaderboard
-from mimicry.codabench.page_files import MARKER
 from mimicry.codabench.records import RunRecord, TaskRecord, read_run, write_run
 
 Board = Callable[..., Page]

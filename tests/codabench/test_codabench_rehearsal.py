@@ -17,9 +17,9 @@ import pytest
 from codabench_minibundle import document, make_bundle, write_yaml
 
 from mimicry.cli import main
+from mimicry.codabench.boards.found_runs import find_runs
 from mimicry.codabench.competition import load_competition
 from mimicry.codabench.engines import ENGINES
-from mimicry.codabench.found_runs import find_runs
 from mimicry.codabench.records import read_run
 from mimicry.codabench.rehearsal.plan import name_submissions
 from mimicry.codabench.rehearsal.play import RehearsalRequest, rehearse

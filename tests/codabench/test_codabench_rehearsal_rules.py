@@ -10,7 +10,7 @@ from codabench_minibundle import document, make_bundle, write_yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mimicry.codabench.board import Board, Entry
+from mimicry.codabench.boards.board import Board, Entry
 from mimicry.codabench.competition import Phase, load_competition
 from mimicry.codabench.quotas import (
     PHASE_IS_FULL,

@@ -17,12 +17,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from mimicry.codabench.board import Board
-from mimicry.codabench.board_data import board_content, board_csv, board_json
-from mimicry.codabench.board_text import board_table
-from mimicry.codabench.comparing_hybrids import compare_scores, ranks_of
-from mimicry.codabench.standing_text import ranks_together, shown_ranks
-from mimicry.codabench.standings import Standing, Standings, find_standings, rank_ranges
+from mimicry.codabench.boards.board import Board
+from mimicry.codabench.boards.comparing_hybrids import compare_scores, ranks_of
+from mimicry.codabench.boards.data import board_content, board_csv, board_json
+from mimicry.codabench.boards.standing import Standing, Standings
+from mimicry.codabench.boards.standing_text import ranks_together, shown_ranks
+from mimicry.codabench.boards.standings import find_standings, rank_ranges
+from mimicry.codabench.boards.text import board_table
 from mimicry.hybrids.grading import grade
 from mimicry.hybrids.metrics import harmonic_mean
 from mimicry.hybrids.reference import Reference
@@ -145,7 +146,7 @@ def test_notes_are_few_however_many_rows_fail(
         else:
             (run / "hybrid/prediction").rename(run / "hybrid/moved")
     for most in (8, 2):
-        monkeypatch.setattr("mimicry.codabench.standings.MOST_NOTES", most)
+        monkeypatch.setattr("mimicry.codabench.boards.standings.MOST_NOTES", most)
         _, standings = standings_of(place)
         assert standings.rows == (None,) * 20
         # Equal reasons are one note, however many rows have them.
@@ -242,7 +243,9 @@ def test_submissions_drawn_a_few_at_a_time_are_compared_as_all_at_once(
     values = np.array([grade(task, reference, own)["challenge_score"] for own in scores])
     steps: list[str] = []
     limits, above = compare_scores(task, reference, scores, values, draws=500)
-    monkeypatch.setattr("mimicry.codabench.comparing_hybrids.CHUNK", 2 * len(reference.hybrid))
+    monkeypatch.setattr(
+        "mimicry.codabench.boards.comparing_hybrids.CHUNK", 2 * len(reference.hybrid)
+    )
     # Their order says the same as the scores.
     ranks = [ranks_of(own) for own in scores]
     again = compare_scores(task, reference, ranks, values, draws=500, step=steps.append)

@@ -11,13 +11,14 @@ import numpy.typing as npt
 import pytest
 from realign_stage import CATALOGUE, REGISTRY, ROOT, blue, red, write_blue, write_red
 
-from mimicry.codabench.board import Board, make_board
-from mimicry.codabench.board_text import board_table
+from mimicry.codabench.boards.board import Board, make_board
+from mimicry.codabench.boards.found_runs import find_runs
+from mimicry.codabench.boards.standing import Standings
+from mimicry.codabench.boards.standings import find_standings
+from mimicry.codabench.boards.text import board_table
 from mimicry.codabench.competition import load_competition
-from mimicry.codabench.found_runs import find_runs
 from mimicry.codabench.records import RunRecord, TaskRecord, read_run, write_run
 from mimicry.codabench.rescoring import rescored
-from mimicry.codabench.standings import Standings, find_standings
 from mimicry.errors import BundleError
 from mimicry.realign.blue import score_models
 from mimicry.realign.draws import Deviations, blue_counts, blue_deviations, red_deviations
@@ -243,7 +244,7 @@ def test_a_blue_board_of_counts(tmp_path: Path) -> None:
         assert (standing.low, standing.high) == (min(*own, value), max(*own, value))
     assert "replicates" in standings.method
     table = board_table(board, standings=standings)
-    assert "0.000–3.000" in table
+    assert "0.00–3.00" in table
 
 
 def red_place(folder: Path, **rules: Any) -> Place:

@@ -120,14 +120,14 @@ def show_boards(
     worker_data: Path | None = None,
 ) -> None:
     """Print the boards of every competition and phase asked for that has runs."""
-    from mimicry.codabench.board import make_board
-    from mimicry.codabench.board_contents import ShownBoard
-    from mimicry.codabench.board_data import board_json, boards_csv
-    from mimicry.codabench.board_page import write_board_pages
-    from mimicry.codabench.board_text import board_table
-    from mimicry.codabench.found_runs import find_runs
+    from mimicry.codabench.boards.board import make_board
+    from mimicry.codabench.boards.contents import ShownBoard
+    from mimicry.codabench.boards.data import board_json, boards_csv
+    from mimicry.codabench.boards.found_runs import find_runs
+    from mimicry.codabench.boards.page import write_board_pages
+    from mimicry.codabench.boards.standings import find_standings
+    from mimicry.codabench.boards.text import board_table
     from mimicry.codabench.scratch import writable
-    from mimicry.codabench.standings import find_standings
     from mimicry.files import write_output
     from mimicry.reports.terminal import terminal_picture
 

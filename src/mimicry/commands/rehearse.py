@@ -21,7 +21,7 @@ from mimicry.errors import BundleError, SubmissionError
 from mimicry.files import is_clutter
 
 if TYPE_CHECKING:
-    from mimicry.codabench.board import Board
+    from mimicry.codabench.boards.board import Board
     from mimicry.codabench.model import Competition
 
 BASELINES = "baselines"
@@ -72,7 +72,7 @@ def rehearse(
     quotas and rules are the competition's. The same command goes on where it was stopped.
     The exit code is that of the worst run: 1, 4, 3 or 0; what quotas refuse is no failure.
     """
-    from mimicry.codabench.board_text import board_table
+    from mimicry.codabench.boards.text import board_table
     from mimicry.codabench.rehearsal.plan import name_submissions
     from mimicry.codabench.rehearsal.play import RehearsalRequest
     from mimicry.codabench.rehearsal.play import rehearse as play

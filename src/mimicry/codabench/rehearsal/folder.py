@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+from mimicry.codabench.boards.found_runs import REHEARSAL_FILE
 from mimicry.codabench.competition import Competition
-from mimicry.codabench.found_runs import REHEARSAL_FILE
 from mimicry.codabench.packing import zip_to_upload
 from mimicry.codabench.scratch import locked, writable
 from mimicry.errors import BundleError, one_line

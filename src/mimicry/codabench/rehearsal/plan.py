@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple
 
-from mimicry.codabench.board import MANUAL_RULES, Board
+from mimicry.codabench.boards.board import MANUAL_RULES, Board
 from mimicry.codabench.model import Phase
 from mimicry.codabench.quotas import Quota
 

@@ -14,10 +14,10 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from mimicry.codabench.board import Board, make_board
+from mimicry.codabench.boards.board import Board, make_board
+from mimicry.codabench.boards.found_runs import REHEARSAL_FILE
 from mimicry.codabench.competition import Competition, Phase
 from mimicry.codabench.engines import NO_LIMITS, Engine, JobStoppedError, Resources
-from mimicry.codabench.found_runs import REHEARSAL_FILE
 from mimicry.codabench.quotas import handed_in, shown
 from mimicry.codabench.records import FAILED, FINISHED, RUN_FILE, RunRecord, now, read_run
 from mimicry.codabench.rehearsal.folder import (

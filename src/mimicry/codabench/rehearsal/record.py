@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mimicry.codabench.board import Board
-from mimicry.codabench.board_data import board_content
+from mimicry.codabench.boards.board import Board
+from mimicry.codabench.boards.data import board_content
 from mimicry.codabench.competition import Competition, Phase
 from mimicry.codabench.records import RUNNING, RunRecord, TaskRecord
 from mimicry.codabench.rehearsal.folder import VERSION

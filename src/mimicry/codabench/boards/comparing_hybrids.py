@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 import numpy.typing as npt
 
-from mimicry.codabench.compared_rows import (
+from mimicry.codabench.boards.compared_rows import (
     Compared,
     Fail,
     Mask,
@@ -46,7 +46,7 @@ def compare_hybrids(
 ) -> Compared | None:
     """Compare predictions; `key` names the form, `source` holds ``ref``.
 
-    The rest is as for `mimicry.codabench.comparing.compare_runs`.
+    The rest is as for `mimicry.codabench.boards.comparing.compare_runs`.
     """
     from mimicry.hybrids.grading import grade
     from mimicry.hybrids.outcome import read_outcome

@@ -7,9 +7,9 @@ What counts as error is told in docs/uncertainty.md; the numbers come from
 from collections.abc import Sequence
 from pathlib import Path
 
-from mimicry.codabench.compared_rows import Compared, Fail, Row, Step
-from mimicry.codabench.comparing_hybrids import compare_hybrids
-from mimicry.codabench.comparing_realign import compare_blue, compare_red
+from mimicry.codabench.boards.compared_rows import Compared, Fail, Row, Step
+from mimicry.codabench.boards.comparing_hybrids import compare_hybrids
+from mimicry.codabench.boards.comparing_realign import compare_blue, compare_red
 from mimicry.codabench.model import Task
 from mimicry.codabench.rescoring import Grader, staged_reference
 

@@ -6,20 +6,20 @@ not hold 0. The method stands in docs/uncertainty.md.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
-from mimicry.codabench.board import Board, Entry
-from mimicry.codabench.history import ranked_task
+from mimicry.codabench.boards.board import Board, Entry
+from mimicry.codabench.boards.history import ranked_task
+from mimicry.codabench.boards.standing import Standing, Standings
+from mimicry.codabench.boards.standing_text import shown_ranks
 from mimicry.codabench.model import Competition, Leaderboard, Phase
-from mimicry.codabench.standing_text import shown_ranks
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    from mimicry.codabench.compared_rows import Compared, Row
+    from mimicry.codabench.boards.compared_rows import Compared, Row
 
 MOST_NOTES = 8
 PAIRWISE = (
@@ -29,48 +29,6 @@ PAIRWISE = (
 )
 
 Report = Callable[[str], None]
-
-
-class Standing(NamedTuple):
-    """How sure one row's place is.
-
-    Attributes
-    ----------
-    low, high : float or None
-        95 % interval of the value that ranks the row; holds that value.
-    best, worst : int
-        The row's first and last possible rank, from 1: 1 + the number of rows that are
-        better beyond error, and the number of rows - those that are worse. The row's
-        place on the board lies between them.
-    tied : tuple of int
-        Ranks of the other rows that it is not told apart from. Rows about which nothing
-        is known are among them.
-    """
-
-    low: float | None
-    high: float | None
-    best: int
-    worst: int
-    tied: tuple[int, ...]
-
-
-@dataclass(frozen=True)
-class Standings:
-    """What goes with a board's rows.
-
-    Attributes
-    ----------
-    rows : tuple of Standing or None
-        In the board's order; None where nothing is known.
-    notes : tuple of str
-        Why, and what else one has to know; a few sentences.
-    method : str
-        In words, what intervals and ranks mean; empty where there are none.
-    """
-
-    rows: tuple[Standing | None, ...]
-    notes: tuple[str, ...]
-    method: str
 
 
 def find_standings(
@@ -102,8 +60,8 @@ def find_standings(
     Standings
         Never an exception because of what runs or data hold.
     """
-    from mimicry.codabench.compared_rows import reason_of
-    from mimicry.codabench.comparing import compare_runs
+    from mimicry.codabench.boards.compared_rows import reason_of
+    from mimicry.codabench.boards.comparing import compare_runs
     from mimicry.codabench.rescoring import grader_of
 
     leaderboard = competition.leaderboard
@@ -183,7 +141,7 @@ def _by_task(
     rows: Sequence[Entry], leaderboard: Leaderboard, reasons: dict[int, str]
 ) -> "dict[str, list[Row]]":
     """Return the rows under the task that each is ranked by; `reasons` gets the others."""
-    from mimicry.codabench.compared_rows import Row
+    from mimicry.codabench.boards.compared_rows import Row
 
     found: dict[str, list[Row]] = {}
     for place, entry in enumerate(rows):

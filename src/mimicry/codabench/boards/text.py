@@ -4,15 +4,15 @@ import io
 import textwrap
 from typing import TYPE_CHECKING, NamedTuple
 
-from mimicry.codabench.board import NOT_AVAILABLE, Board, Entry, cell
+from mimicry.codabench.boards.board import NOT_AVAILABLE, Board, Entry, cell
+from mimicry.codabench.boards.history import ranked_on
+from mimicry.codabench.boards.standing_text import interval_text, ranks_text, told_apart
 from mimicry.codabench.competition import Column
-from mimicry.codabench.history import ranked_on
 from mimicry.codabench.quotas import SURPLUS, Mark
-from mimicry.codabench.standing_text import interval_text, ranks_text, told_apart
 from mimicry.errors import one_line
 
 if TYPE_CHECKING:
-    from mimicry.codabench.standings import Standings
+    from mimicry.codabench.boards.standing import Standings
 
 WIDEST = 2000
 HEADING_WIDTH = 12

@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from mimicry.codabench.board import Board, Entry
-from mimicry.codabench.history import Attempt, attempts, ranked_task
+from mimicry.codabench.boards.board import Board, Entry
+from mimicry.codabench.boards.history import Attempt, attempts, ranked_task
+from mimicry.codabench.boards.page_files import quoted
+from mimicry.codabench.boards.standing_text import together_text
 from mimicry.codabench.model import Column, Competition, Phase, slug
-from mimicry.codabench.page_files import quoted
 from mimicry.codabench.quotas import shown
 from mimicry.codabench.records import RunRecord
-from mimicry.codabench.standing_text import together_text
 from mimicry.errors import one_line
 from mimicry.reports.board_parts import (
     BoardColumn,
@@ -22,7 +22,7 @@ from mimicry.reports.board_parts import (
 )
 
 if TYPE_CHECKING:
-    from mimicry.codabench.standings import Standings
+    from mimicry.codabench.boards.standing import Standings
 
 NAME_WIDTH = 60
 
@@ -72,7 +72,7 @@ def competition_parts(
     Parameters
     ----------
     boards, runs, surplus, every_column
-        As for `mimicry.codabench.board_page.write_board_pages`.
+        As for `mimicry.codabench.boards.page.write_board_pages`.
     links : Mapping
         A run's folder -> its page, relative to the boards' page and not yet quoted.
     """

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import NamedTuple
 
-from mimicry.codabench.board import Board, Entry, Scores, ranking_key
+from mimicry.codabench.boards.board import Board, Entry, Scores, ranking_key
 from mimicry.codabench.model import Competition, Leaderboard, Phase
 from mimicry.codabench.quotas import SURPLUS, handed_in, marks
 from mimicry.codabench.records import FINISHED, RunRecord

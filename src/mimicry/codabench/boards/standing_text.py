@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from mimicry.codabench.board import NOT_AVAILABLE
+from mimicry.codabench.boards.board import NOT_AVAILABLE
 from mimicry.reports.parts import interval_decimals
 
 if TYPE_CHECKING:
-    from mimicry.codabench.standings import Standing, Standings
+    from mimicry.codabench.boards.standing import Standing, Standings
 
 METHOD_FILE = "docs/uncertainty.md"
 MOST_GROUPS = 8

@@ -6,13 +6,13 @@ import json
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from mimicry.codabench.board import Board, Entry
-from mimicry.codabench.history import ranked_on
+from mimicry.codabench.boards.board import Board, Entry
+from mimicry.codabench.boards.history import ranked_on
 from mimicry.codabench.quotas import Mark
 from mimicry.errors import one_line
 
 if TYPE_CHECKING:
-    from mimicry.codabench.standings import Standing, Standings
+    from mimicry.codabench.boards.standing import Standing, Standings
 
 _UNKNOWN = (None,) * 5
 

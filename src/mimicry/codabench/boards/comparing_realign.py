@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mimicry.codabench.compared_rows import (
+from mimicry.codabench.boards.compared_rows import (
     Compared,
     Fail,
     Matrix,

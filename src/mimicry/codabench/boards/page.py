@@ -4,8 +4,8 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from mimicry.codabench.board_contents import ShownBoard, anchors_of, competition_parts
-from mimicry.codabench.page_files import (
+from mimicry.codabench.boards.contents import ShownBoard, anchors_of, competition_parts
+from mimicry.codabench.boards.page_files import (
     check_index,
     is_stream,
     make_folder,
@@ -50,7 +50,7 @@ def write_board_pages(
     boards : sequence of ShownBoard
         In the order in which they are shown; one competition's follow each other.
     runs : sequence of (str, RunRecord)
-        Folders and records, as `mimicry.codabench.board.find_runs` returns them.
+        Folders and records, as `mimicry.codabench.boards.board.find_runs` returns them.
     surplus, every_column : bool
         Whether runs above the quotas rank, and columns without any value are shown.
     worker_data : Path, optional
