@@ -168,15 +168,18 @@ class TestOurOwn:
 
     @pytest.mark.parametrize("target", [".", "dist/mimicry-hybrid.zip"])
     def test_it_starts_and_ends_quickly(self, own_bundle: Path, target: str) -> None:
-        def once() -> float:
+        def once(*command: str) -> float:
             started = time.monotonic()
-            command = [sys.executable, "-m", "mimicry.cli", "validate", target]
             done = subprocess.run(command, cwd=own_bundle, capture_output=True, text=True)
             assert done.returncode == 0, done.stdout + done.stderr
             return time.monotonic() - started
 
-        # The best of three: the machine may be busy.
-        assert min(once() for _ in range(3)) < 1.0
+        start = (sys.executable, "-c", "import click, yaml, json, zipfile, rich")
+        validate = (sys.executable, "-m", "mimicry.cli", "validate", target)
+        # Against a bare start in the same minute, since the machine may be slow or busy: on a
+        # quiet one a start takes an eighth of a second, and this less than one.
+        pairs = [(once(*start), once(*validate)) for _ in range(3)]
+        assert min(own for _, own in pairs) < 8 * min(bare for bare, _ in pairs)
 
     def test_nothing_heavy_is_imported(self, own_bundle: Path) -> None:
         code = (

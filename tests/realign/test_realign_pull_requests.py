@@ -164,7 +164,9 @@ class TestForms:
     def test_markdown_shows_strangers_texts_as_code(self) -> None:
         text = board_text(BOARD, "markdown")
         lines = text.splitlines()
-        assert lines[0].startswith("| rank | team | Mean similarity |") and lines[2].startswith("| 1 | a |")
+        assert lines[0].startswith("| rank | team | Mean similarity |") and lines[2].startswith(
+            "| 1 | a |"
+        )
         assert lines[-1] == "- `=cmd.json`: `@all 'x' [l](http://a) is | wrong [json-syntax]`"
 
     def test_text(self) -> None:
