@@ -5,7 +5,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from PIL import Image
 
 ROOT = Path(__file__).resolve().parents[2]
 PROGRAM = ROOT / "ingestion_program"
+OLDER_KERNEL = Path(__file__).with_name("ingestion_older_kernel.py")
 
 GOOD_MODEL = """
 import numpy as np
@@ -88,6 +89,8 @@ def ingest(tmp_path: Path, images: Path) -> Callable[..., Run]:
         program: Path = PROGRAM,
         environment: Mapping[str, str] | None = None,
         time_limit: float = 60,
+        flags: Sequence[str] = (),
+        without: str = "",
     ) -> Run:
         submission = tmp_path / "submission"
         submission.mkdir(exist_ok=True)
@@ -99,9 +102,10 @@ def ingest(tmp_path: Path, images: Path) -> Callable[..., Run]:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(content.encode() if isinstance(content, str) else content)
         output = tmp_path / "output"
+        older = (sys.executable, str(OLDER_KERNEL), without) if without else ()
         done = subprocess.run(
             [
-                *(sys.executable, str(program / "ingestion.py"), str(images)),
+                *(*older, sys.executable, str(program / "ingestion.py"), *flags, str(images)),
                 *(str(output), str(program), str(submission)),
             ],
             capture_output=True,

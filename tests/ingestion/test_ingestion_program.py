@@ -128,10 +128,36 @@ os.symlink("/etc/passwd", output / "link")
 (output / "participant.log").write_text("mine")
 """
     )
-    run = ingest(model)
+    run = ingest(model, without="landlock")
     assert run.code == 0
     assert names(output) == ["ingestion.json", "predictions.csv"]
     assert len(run.scores) == 10
+
+
+def test_nothing_can_be_planted_in_the_output(ingest: Ingest, tmp_path: Path) -> None:
+    model = f"""
+import os
+from pathlib import Path
+output = Path({str(tmp_path / "output")!r})
+tries = [
+    lambda: (output / "scores.json").write_text("{{}}"),
+    lambda: (output / "participant.log").unlink(),
+    lambda: output.rename(output.parent / "elsewhere"),
+    lambda: os.symlink("/etc/passwd", output / "link"),
+    lambda: list(output.iterdir()),
+    lambda: (output / "ingestion.json").read_text(),
+]
+for number, attempt in enumerate(tries):
+    try:
+        attempt()
+    except PermissionError:
+        continue
+    raise AssertionError(f"attempt {{number}} got through")
+{GOOD_MODEL}
+"""
+    run = ingest(model)
+    assert run.code == 0, run.stderr
+    assert names(run.output) == ["ingestion.json", "participant.log", "predictions.csv"]
 
 
 @pytest.mark.parametrize("wrapper", ["my submission", "Übung"])

@@ -36,6 +36,8 @@ class TaskPlan:
         What every container of the task may use.
     worker_data : Path or None
         What the worker's operator keeps for all submissions; shown as ``/app/data``.
+    require_isolation : bool
+        Whether a model without all protections is not started.
     stop : threading.Event or None
         Once set, the task is given up with `JobStoppedError`.
     """
@@ -49,6 +51,7 @@ class TaskPlan:
     image: str = ""
     resources: Resources = NO_LIMITS
     worker_data: Path | None = None
+    require_isolation: bool = False
     stop: threading.Event | None = None
 
     @property

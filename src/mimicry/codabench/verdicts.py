@@ -46,6 +46,21 @@ def ingestion_problem(plan: TaskPlan, folder: Path, result: JobResult | None) ->
     return _exit_problem(plan, "ingestion", folder, result)
 
 
+def unprotected(plan: TaskPlan, folder: Path, result: JobResult | None) -> Problem | None:
+    """Return what to say of ingestion that has not confirmed the protections asked for."""
+    if not plan.require_isolation or result is None or result.exit_code != 0:
+        return None
+    said = read_ingestion_state(folder / "prediction").get("isolation")
+    if isinstance(said, dict) and said.get("active") and said.get("missing") == []:
+        return None
+    return Problem(
+        "The ingestion program does not say that all protections were active, as "
+        "--require-isolation wants it; use this project's own, packed anew.",
+        "isolation-missing",
+        "bundle",
+    )
+
+
 def scoring_problem(plan: TaskPlan, folder: Path, result: JobResult) -> Problem | None:
     """Return why scoring failed, in its own words where it left any."""
     if result.timed_out:

@@ -20,11 +20,18 @@ from mimicry.codabench.run_files import (
 )
 from mimicry.codabench.scores_file import platform_scores
 from mimicry.codabench.task_plan import TaskPlan
-from mimicry.codabench.verdicts import Problem, ingestion_problem, memory_note, scoring_problem
+from mimicry.codabench.verdicts import (
+    Problem,
+    ingestion_problem,
+    memory_note,
+    scoring_problem,
+    unprotected,
+)
 from mimicry.errors import BundleError, one_line
 from mimicry.files import remove_tree, sha256_file
 
 LIMIT_VARIABLE = "MIMICRY_TIME_LIMIT"
+REQUIRE_VARIABLE = "MIMICRY_REQUIRE_ISOLATION"
 REMEMBERED = 10
 
 _PLANTED_METADATA = (
@@ -97,8 +104,9 @@ def run_task(
 
     prediction = _predict(plan, submission, folder, staging, engine, hear, notes)
     ingestion = prediction.ingestion
-    if prediction.problem is not None:
-        return _failed(prediction.problem, ingestion, None, notes)
+    refused = prediction.problem or unprotected(plan, folder, ingestion)
+    if refused is not None:
+        return _failed(refused, ingestion, None, notes)
     scoring = _score(plan, folder, staging, engine, report_new, prediction, notes)
     for step, ended in (("ingestion", ingestion), ("scoring", scoring)):
         notes += memory_note(plan, step, ended)
@@ -326,7 +334,9 @@ def _run(
     engine: Engine,
     report: Callable[[str], None],
 ) -> JobResult:
-    limit = {} if plan.time_limit is None else {LIMIT_VARIABLE: f"{plan.time_limit:g}"}
+    environment = {} if plan.time_limit is None else {LIMIT_VARIABLE: f"{plan.time_limit:g}"}
+    if plan.require_isolation:
+        environment[REQUIRE_VARIABLE] = "1"
     job = Job(
         root=root,
         command=command,
@@ -334,7 +344,7 @@ def _run(
         stdout=logs / f"{kind}.stdout.txt",
         stderr=logs / f"{kind}.stderr.txt",
         seconds=plan.hard_limit,
-        environment=limit,
+        environment=environment,
         echo=lambda line: report(f"    {one_line(line, 400)}"),
         image=plan.image,
         resources=plan.resources,

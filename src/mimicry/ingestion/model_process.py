@@ -10,10 +10,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+import mimicry
 from mimicry.errors import SubmissionError
 from mimicry.ingestion import faults, runner
 from mimicry.ingestion.arena import Arena
 from mimicry.ingestion.images import InputImage
+from mimicry.ingestion.isolation import confine
+from mimicry.ingestion.isolation.plan import Walls, find_access, find_limits
 
 # What of the program's own environment a participant's code gets to see. Tokens
 # and passwords of a machine that runs a dry run stay out.
@@ -70,10 +73,17 @@ Message = Ready | Scores | Failed
 
 
 class ModelProcess(NamedTuple):
-    """The running process and this side of its channel (non-blocking)."""
+    """The running process and this side of its channel (non-blocking).
+
+    `control` leads to the program that confines itself before it becomes the model's
+    process: it gives its report, and waits for `confine.GO`. `writable` are the folders
+    that the model may fill.
+    """
 
     process: subprocess.Popen[bytes]
     channel: socket.socket
+    control: socket.socket
+    writable: tuple[Path, ...]
 
     def send_images(
         self, images: Sequence[InputImage], places: Sequence[tuple[int, int, int]]
@@ -141,9 +151,9 @@ def parse(packet: bytes) -> Message:
 
 
 def start_model(
-    folder: Path, extra: Sequence[str], arena: Arena, scratch: Path, output: int
+    folder: Path, extra: Sequence[str], arena: Arena, scratch: Path, output: int, walls: Walls
 ) -> ModelProcess:
-    """Start the process that loads and runs a submission.
+    """Start the process that will load and run a submission, once it has confined itself.
 
     Parameters
     ----------
@@ -157,32 +167,49 @@ def start_model(
         A private folder for its home and its temporary files.
     output : int
         Descriptor of the pipe for its stdout and stderr.
+    walls : Walls
+        What it must not have.
     """
     here, there = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    control, its_control = socket.socketpair()
     for side in (here, there):
         # Both directions must hold the longest packet.
         side.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4 * runner.LONGEST_PACKET)
     here.setblocking(False)
     home = scratch / "home"
     home.mkdir(mode=0o700)
+    environment = model_environment(os.environ, home)
+    access = find_access(walls.layout, scratch, home, extra, walls.weights, environment)
     source = Path(runner.__file__).read_text(encoding="utf-8")
-    command = [
-        # -P keeps the submission's folder off the path until the runner has its modules.
-        *(sys.executable, "-P", "-c", source, str(there.fileno()), str(arena.descriptor)),
-        *(str(arena.size), str(folder), *extra),
-    ]
-    with there:
+    plan = confine.Plan(
+        command=[
+            # -P keeps the submission's folder off the path until the runner has its modules.
+            *(sys.executable, "-P", "-c", source, str(there.fileno()), str(arena.descriptor)),
+            *(str(arena.size), str(folder), *extra),
+        ],
+        environment=environment,
+        readable=access.readable,
+        writable=access.writable,
+        devices=access.devices,
+        network=walls.network,
+        supervisor=os.getpid(),
+        group=os.getpgid(0),
+        limits=find_limits(walls.disk_limit),
+    )
+    # Without the packages of this Python (-S) it starts in a few hundredths of a second.
+    program = (sys.executable, "-P", "-S", "-m", "mimicry.ingestion.isolation.confine")
+    with there, its_control:
         process = subprocess.Popen(
-            command,
+            [*program, str(its_control.fileno()), plan.to_json()],
             cwd=folder,
-            env=model_environment(os.environ, home),
+            env={"PYTHONPATH": str(Path(mimicry.__file__).resolve().parents[1])},
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
-            pass_fds=(there.fileno(), arena.descriptor),
+            pass_fds=(there.fileno(), its_control.fileno(), arena.descriptor),
             start_new_session=True,
         )
-    return ModelProcess(process, here)
+    return ModelProcess(process, here, control, (home, walls.layout.submission))
 
 
 def model_environment(environment: Mapping[str, str], home: Path) -> dict[str, str]:

@@ -4,7 +4,8 @@ import csv
 import hashlib
 import io
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -32,6 +33,9 @@ class Outcome:
     model's process until ``load`` returned, `predict_seconds` from then to the last score;
     `batch_size` is the number of images a call got; `peak_memory_bytes` is the largest
     resident memory of the model's process, decoded images that it was handed included.
+
+    `isolation` says which protections were ``active`` and which ``missing``, with reasons;
+    None when no model was started.
     """
 
     state: str
@@ -49,6 +53,7 @@ class Outcome:
     predict_seconds: float | None = None
     batch_size: int | None = None
     peak_memory_bytes: int | None = None
+    isolation: Mapping[str, Sequence[str]] | None = None
 
 
 def write_outcome(folder: Path, outcome: Outcome) -> None:
@@ -89,6 +94,9 @@ def empty_folder(folder: Path, keep: Collection[str] = ()) -> list[str]:
     removed = []
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        # A submission's own command runs before this program, and may have closed it.
+        with suppress(OSError):
+            folder.chmod(0o755)
         for entry in sorted(folder.iterdir()):
             if entry.name in keep:
                 continue

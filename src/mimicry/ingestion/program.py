@@ -10,7 +10,7 @@ import tempfile
 import time
 import traceback
 from collections.abc import Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
@@ -29,6 +29,8 @@ from mimicry.errors import (
 from mimicry.files import remove_tree, write_atomically
 from mimicry.ingestion import faults, overlay, pins, requirements, supervisor
 from mimicry.ingestion.images import list_images
+from mimicry.ingestion.isolation.hiding import hidden_input
+from mimicry.ingestion.isolation.plan import DISK_LIMIT, Walls, find_layout
 from mimicry.ingestion.outcome import (
     BUG_FILE,
     LOG_FILE,
@@ -47,6 +49,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 ALLOWED_FILE = "allowed_packages.txt"
+REQUIRE_VARIABLE = "MIMICRY_REQUIRE_ISOLATION"
 _EXAMPLES = """\
 The four folders default to the platform's own, so that it runs there without any.
 
@@ -54,23 +57,29 @@ examples:
   python3 ingestion.py
   python3 ingestion.py input_data output ingestion_program my_submission
   MIMICRY_TIME_LIMIT=60 python3 ingestion.py input_data output ingestion_program my_submission
+  python3 ingestion.py --require-isolation --weights /app/data/weights
 
 environment:
   MIMICRY_TIME_LIMIT  seconds, instead of the phase's limit (dry runs)
   MIMICRY_WHEELS      folder of wheels for requirements that are not installed
+  MIMICRY_REQUIRE_ISOLATION=1  as --require-isolation (dry runs)
 
 exit codes: 0 done, 1 a bug of this program, 2 wrong usage,
             3 the submission's fault, 4 the organiser's fault
 """
 
 
-class Folders(argparse.Namespace):
-    """The four folders of a run."""
+class Arguments(argparse.Namespace):
+    """The four folders of a run, and what models may have."""
 
     input: Path
     output: Path
     program: Path
     submission: Path
+    weights: list[Path]
+    allow_network: bool
+    require_isolation: bool
+    disk_limit: int
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -122,7 +131,7 @@ def _cannot_write(output: Path, error: OSError) -> BundleError:
     return fault
 
 
-def _parse(arguments: Sequence[str]) -> Folders:
+def _parse(arguments: Sequence[str]) -> Arguments:
     parser = argparse.ArgumentParser(
         prog="ingestion.py",
         description="Run a submission's model over the input images and write its predictions.",
@@ -140,10 +149,34 @@ def _parse(arguments: Sequence[str]) -> Folders:
             name, nargs="?", type=Path, default=Path(default), metavar=metavar,
             help=f"{text} (default: {default})",
         )  # fmt: skip
-    return parser.parse_args(arguments, namespace=Folders())
+    parser.add_argument(
+        "--weights", action="append", type=Path, default=[], metavar="FOLDER",
+        help="show this folder to models, read-only, as /app/data/weights (may be repeated)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--allow-network", action="store_true", help="let models use the container's network"
+    )
+    parser.add_argument(
+        "--disk-limit", type=_gibibytes, default=DISK_LIMIT, metavar="GIB",
+        help="how much a model may fill on disk (default: 8)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--require-isolation",
+        action="store_true",
+        default=os.environ.get(REQUIRE_VARIABLE) == "1",
+        help="start no model where a protection is missing",
+    )
+    return parser.parse_args(arguments, namespace=Arguments())
 
 
-def _clash(folders: Folders) -> str | None:
+def _gibibytes(text: str) -> int:
+    number = float(text)
+    if not 0 < number <= 2**20:
+        raise argparse.ArgumentTypeError(f"{text} is no size in GiB above 0")
+    return int(number * 2**30)
+
+
+def _clash(folders: Arguments) -> str | None:
     """Refuse an output folder whose emptying would take something else along."""
     output = folders.output.resolve()
     if not folders.program.is_dir():
@@ -157,7 +190,7 @@ def _clash(folders: Folders) -> str | None:
     return None
 
 
-def _run(folders: Folders, started: float) -> int:
+def _run(folders: Arguments, started: float) -> int:
     # The platform has put files of the submission here; a prediction among them
     # must never be taken for ours.
     empty_folder(folders.output)
@@ -170,10 +203,12 @@ def _run(folders: Folders, started: float) -> int:
     installed = pins.Installation([], ())
     log = ParticipantLog(folders.output / LOG_FILE)
     try:
-        with _interruptible(), _private_folder() as scratch:
+        with _interruptible(), _private_folder() as scratch, ExitStack() as stack:
             become_subreaper()
             limit = read_time_limit(folders.program)
-            found = list_images(folders.input)
+            layout = find_layout(folders.input, folders.output, folders.program, folders.submission)
+            hidden = stack.enter_context(hidden_input(layout.input, own=layout.own))
+            found = list_images(hidden.folder)
             images = len(found)
             print(
                 f"Mimicry {mimicry.__version__} ingestion: {images:,} images, time limit "
@@ -190,7 +225,17 @@ def _run(folders: Folders, started: float) -> int:
                 )
             state = supervisor.RunState(supervisor.shuffled(found), started, limit)
             installed = _install(folders, model.folder, scratch, state)
-            scores = supervisor.run_model(model.folder, installed.folders, state, scratch, log)
+            walls = Walls(
+                layout,
+                tuple(folders.weights),
+                network=folders.allow_network,
+                disk_limit=folders.disk_limit,
+                required=folders.require_isolation,
+                hidden_problem=hidden.problem,
+            )
+            scores = supervisor.run_model(
+                model.folder, installed.folders, state, scratch, log, walls
+            )
     except MimicryError as error:
         failure = pins.with_replacements(error, installed.replaced)
     except BaseException:
@@ -227,6 +272,7 @@ def _with_costs(outcome: Outcome, state: supervisor.RunState) -> Outcome:
         predict_seconds=_rounded(state.predict_seconds),
         batch_size=state.batch_size if state.loaded_at is not None else None,
         peak_memory_bytes=state.peak_memory,
+        isolation=None if state.protections is None else state.protections._asdict(),
     )
 
 
@@ -249,7 +295,7 @@ def _replaced(output: Path, mine: os.stat_result) -> bool:
 
 
 def _install(
-    folders: Folders, model: Path, scratch: Path, state: supervisor.RunState
+    folders: Arguments, model: Path, scratch: Path, state: supervisor.RunState
 ) -> pins.Installation:
     allowed_file = folders.program / ALLOWED_FILE
     text = requirements.read_requirements(model)

@@ -6,7 +6,8 @@ import secrets
 import selectors
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -16,6 +17,19 @@ from mimicry.ingestion import faults, memory
 from mimicry.ingestion.arena import Arena, make_arena
 from mimicry.ingestion.feed import Feed
 from mimicry.ingestion.images import InputImage
+from mimicry.ingestion.isolation import confine
+from mimicry.ingestion.isolation.disk_use import DiskUse
+from mimicry.ingestion.isolation.hiding import closed
+from mimicry.ingestion.isolation.plan import Walls
+from mimicry.ingestion.isolation.protections import (
+    HIDDEN_INPUT,
+    NOT_DUMPABLE,
+    Protections,
+    check_required,
+    find_protections,
+    not_dumpable,
+    read_report,
+)
 from mimicry.ingestion.model_process import (
     Failed,
     Message,
@@ -50,6 +64,7 @@ class RunState:
     peak_memory: int | None = None
     batch_size: int = 1
     sent: int = 0
+    protections: Protections | None = None
     unanswered: deque[int] = field(default_factory=deque)
     scores: list[float] = field(default_factory=list)
 
@@ -94,6 +109,7 @@ def run_model(
     state: RunState,
     scratch: Path,
     log: ParticipantLog,
+    walls: Walls,
 ) -> dict[str, float]:
     """Score every image with the model in `folder`.
 
@@ -110,6 +126,8 @@ def run_model(
         A private folder for the model's own files.
     log : ParticipantLog
         Takes what the model prints.
+    walls : Walls
+        What the model must not have.
 
     Returns
     -------
@@ -121,7 +139,8 @@ def run_model(
     SubmissionError
         One of the faults of ``docs/errors.md`` and ``pages/errors.md``.
     BundleError
-        ``unreadable-image``, or ``model-start`` where no process can be started.
+        ``unreadable-image``; ``model-start`` where no process can be started;
+        ``isolation-missing`` where protections are required and missing.
     """
     images = state.images
     largest = max(image.stored_bytes for image in images)
@@ -136,14 +155,16 @@ def run_model(
     ):
         state.started_model_at = state.seconds
         try:
-            model = start_model(folder, extra, arena, scratch, log.write_end)
+            model = start_model(folder, extra, arena, scratch, log.write_end, walls)
         except OSError as error:
             raise BundleError(
                 "model-start", f"no process can be started for the model: {error.strerror}."
             ) from error
         log.close_write_end()
         try:
-            _converse(_Conversation(model, feed, arena, state, progress, threads))
+            with _confined(model, state, walls):
+                disk = DiskUse(model.writable, walls.disk_limit)
+                _converse(_Conversation(model, feed, arena, state, progress, threads, disk))
         except _ModelEndedError:
             raise _how_it_ended(model, state, kills_before) from None
         finally:
@@ -152,6 +173,7 @@ def run_model(
                 state.peak_memory = memory.peak_of_running(model.process.pid)
             finally:
                 model.channel.close()
+                model.control.close()
                 end_descendants()
     return {image.name: score for image, score in zip(images, state.scores, strict=True)}
 
@@ -167,6 +189,24 @@ class _ModelEndedError(Exception):
     pass
 
 
+@contextmanager
+def _confined(model: ModelProcess, state: RunState, walls: Walls) -> Iterator[None]:
+    """Let a model's process go on once it has given up what it must not have."""
+    with not_dumpable() as dumpable, ExitStack() as stack:
+        found = read_report(model.control)
+        found |= {HIDDEN_INPUT: walls.hidden_problem, NOT_DUMPABLE: dumpable}
+        protections = state.protections = find_protections(found, network=walls.network)
+        print(protections.line(), flush=True)
+        if walls.required:
+            check_required(protections)
+        if found[confine.FILES] is not None and walls.layout.own:
+            stack.enter_context(closed([walls.layout.output, walls.layout.program]))
+        with suppress(OSError):
+            # One that has ended is found out by reading.
+            model.control.sendall(confine.GO)
+        yield
+
+
 class _Conversation(NamedTuple):
     model: ModelProcess
     feed: Feed
@@ -174,6 +214,7 @@ class _Conversation(NamedTuple):
     state: RunState
     progress: Progress
     threads: int
+    disk: DiskUse
 
 
 def _converse(talk: _Conversation) -> None:
@@ -185,6 +226,7 @@ def _converse(talk: _Conversation) -> None:
             _send_what_is_ready(talk)
             if state.left <= 0:
                 raise _too_slow(state)
+            talk.disk.check()
             events = selector.select(min(max(state.left, 0), _TICK))
             for key, _ in events:
                 if key.fileobj is model.channel:

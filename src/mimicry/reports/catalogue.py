@@ -117,6 +117,12 @@ MODELS = (
                 "a faster `predict`, or `predict_batch`",
             ),
             Entry(
+                "disk-limit",
+                "the model wrote more to disk than it may (8 GiB, or 200,000 files, unless the "
+                "organisers say otherwise)",
+                "write less, and remove what is no longer needed",
+            ),
+            Entry(
                 "model-interfered",
                 "something else than scores came over the ingestion program's channel",
                 "leave inherited file descriptors alone",

@@ -30,7 +30,7 @@ from mimicry.codabench.engines.jobs import (
     Launch,
     Resources,
 )
-from mimicry.codabench.engines.local import WARNING, launch_subprocess
+from mimicry.codabench.engines.local import WARNING, run_subprocess
 from mimicry.codabench.engines.watch import watch
 from mimicry.errors import BundleError
 
@@ -136,7 +136,7 @@ ENGINES: Mapping[str, Engine] = {
         Engine(
             name="subprocess",
             walls=lambda resources: WARNING,
-            run=_launched(launch_subprocess),
+            run=run_subprocess,
             problem=lambda: None,
         ),
     )

@@ -1,38 +1,53 @@
 """The plain engine: the same folders and command line, but no walls around the program."""
 
 import sys
+from pathlib import Path
 
 from mimicry.codabench.engines.jobs import (
     Job,
+    JobResult,
     Launch,
     below,
     split_command,
     this_python,
     worker_environment,
 )
-from mimicry.codabench.engines.watch import CONTROL
+from mimicry.codabench.engines.watch import CONTROL, watch
+from mimicry.codabench.scratch import scratch_folder
+from mimicry.ingestion.isolation.plan import OWN_FOLDERS_VARIABLE
 
 WARNING = (
-    "warning: engine subprocess: the code runs as you, with your files and your network within "
-    "its reach. Run only submissions that you trust, or install bubblewrap."
+    "warning: engine subprocess: nothing keeps the code from your files and your network but what "
+    "the ingestion program takes from a model, and a submission's own command has both. Run only "
+    "submissions that you trust, or install bubblewrap."
 )
 
 
-def launch_subprocess(job: Job) -> Launch:
-    """Return how to run `job` as an ordinary process of this user.
+def run_subprocess(job: Job) -> JobResult:
+    """Run `job` as an ordinary process of this user.
+
+    Its temporary folder has a short name of its own: sockets that processes of a model speak
+    through lie in there, and the system takes no more than 107 characters for those.
+    """
+    with scratch_folder() as temporary:
+        return watch(launch_subprocess(job, temporary), job)
+
+
+def launch_subprocess(job: Job, temporary: Path) -> Launch:
+    """Return how to run `job`, with `temporary` for its temporary files.
 
     ``/app`` in the arguments becomes the job's own folder, since there is no mount.
     """
     arguments = this_python(
         [below(job.root, argument) for argument in split_command(job.command, job.kind)]
     )
-    home, temporary = job.root / "home", job.root / "tmp"
-    for folder in (home, temporary):
-        folder.mkdir(exist_ok=True)
+    home = job.root / "home"
+    home.mkdir(exist_ok=True)
     keeper = (sys.executable, "-P", "-m", "mimicry.codabench.engines.keeper", CONTROL)
     return Launch(
         argv=(*keeper, *arguments),
-        environment=worker_environment(job, home=str(home), temporary=str(temporary)),
+        environment=worker_environment(job, home=str(home), temporary=str(temporary))
+        | {OWN_FOLDERS_VARIABLE: "1"},
         folder=job.app / "program",
         control=True,
     )
