@@ -27,7 +27,9 @@ from mimicry.commands.realign import realign
 from mimicry.commands.rehearse import rehearse
 from mimicry.commands.report import report
 from mimicry.commands.run import run
+from mimicry.commands.seal_key import seal_key
 from mimicry.commands.validate import validate
+from mimicry.commands.verify import verify
 from mimicry.errors import EXIT_DONE, EXIT_USAGE, BundleError, run_program
 
 EXIT_INTERRUPTED = 130
@@ -94,9 +96,11 @@ for _command in (
     run,
     board,
     report,
+    verify,
     pack_submission,
     rehearse,
     pack,
+    seal_key,
     validate,
     activations,
     realign,

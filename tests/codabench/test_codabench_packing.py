@@ -37,7 +37,7 @@ from mimicry.errors import BundleError, MimicryError, SubmissionError
 SETTINGS = ProgramSettings("hybrid", "Development", "hybrid", 300)
 PROGRAMS = ("ingestion_program", *(f"scoring_program_{key}" for key in ("A", "mimic", "hybrid")))
 # What the base container has, apart from the standard library.
-PLATFORM = {"numpy", "PIL", "tqdm", "packaging", "sklearn"}
+PLATFORM = {"numpy", "PIL", "tqdm", "packaging", "sklearn", "pyrage"}
 
 
 @pytest.fixture
@@ -90,6 +90,7 @@ class TestCompetition:
             "task": "x",
             "execution_time_limit": 600,
             "results_page": "full",
+            "sealed": False,
         }
         assert entry == ENTRY
         original = document()

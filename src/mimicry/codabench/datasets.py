@@ -18,6 +18,7 @@ from mimicry.codabench.realign_data import (
     team_of_folder,
 )
 from mimicry.codabench.run_files import check_data_exists
+from mimicry.codabench.sealing import is_sealed
 from mimicry.codabench.validation.context import Budget
 from mimicry.codabench.validation.published import HiddenImages
 from mimicry.codabench.validation.source import FolderSource, Source, SourceError, ZipSource
@@ -76,10 +77,17 @@ def check_task_data(task: Task) -> tuple[str, ...]:
     BundleError
         `data-zip`, `data-image`, `data-layout`, `data-reference`, `data-names`,
         `data-leak`; in a CSV with the columns of hybrid detection also what
-        `mimicry.hybrids.reference` finds.
+        `mimicry.hybrids.reference` finds. `seal-sealed` for sealed reference data, which
+        cannot be looked at.
     """
     if task.reference_data is None:
         return ()
+    if is_sealed(task.reference_data):
+        raise BundleError(
+            "seal-sealed",
+            f"{_shown(task.reference_data)} is sealed, so it cannot be checked or packed again. "
+            "Pack from the plain data, with --seal if they must be sealed.",
+        )
     if _is_realign(task):
         _check_every_byte(task.reference_data)
         return ()

@@ -1,7 +1,7 @@
 """Builds what is uploaded: the zips of competitions and of submissions."""
 
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -21,6 +21,7 @@ from mimicry.codabench.programs import (
 from mimicry.codabench.reading.phases import DEFAULT_QUEUE_CAP
 from mimicry.codabench.realign_data import team_of_public
 from mimicry.codabench.scratch import scratch_folder
+from mimicry.codabench.sealing import check_no_keys, seal_zip, sealed_fault
 from mimicry.codabench.submission_files import submission_members
 from mimicry.codabench.zips import Content, folder_members, is_leftover, write_zip
 from mimicry.errors import BundleError, SubmissionError
@@ -53,7 +54,9 @@ class PackedZip:
     warnings: tuple[str, ...]
 
 
-def pack_competition(competition: Competition, dist: Path) -> PackedZip:
+def pack_competition(
+    competition: Competition, dist: Path, recipients: Sequence[Any] = ()
+) -> PackedZip:
     """Build the zip of one competition, ``dist/mimicry-<id>.zip``.
 
     Its file stands at the root as ``competition.yaml`` with the paths of its programs
@@ -63,30 +66,59 @@ def pack_competition(competition: Competition, dist: Path) -> PackedZip:
     content gives the same bytes everywhere. Of a download's folder the backups and swap
     files of editors are left out.
 
+    Parameters
+    ----------
+    competition : Competition
+        What to pack.
+    dist : Path
+        The folder of the zip; made when missing.
+    recipients : sequence, optional
+        What `mimicry.codabench.sealing.read_recipients` returns: then all reference data
+        are sealed for them, after they were checked, and no two zips are the same.
+
     Raises
     ------
     BundleError
         What `mimicry.codabench.datasets.check_data` and `program_members` find,
         `file-missing` for a page, the terms, the image or a download, `tasks-shared` for a task
         that is not in exactly one phase, `zip-unwritable`, `zip-broken`,
-        `zip-inconsistent`.
+        `zip-inconsistent`, `seal-key-inside` for a secret key among what is packed.
     """
     warnings = check_data(competition)
-    document, members = _competition_members(competition)
+    document, members = _competition_members(competition, sealed=bool(recipients))
     members["competition.yaml"] = yaml.safe_dump(
         document, sort_keys=False, allow_unicode=True, width=100
     ).encode()
     output = dist / f"mimicry-{competition.id}.zip"
-    write_zip(
-        output,
-        members,
-        compress=False,
-        check=lambda archive: check_packed(archive, competition.id),
-    )
+
+    def check(archive: zipfile.ZipFile) -> None:
+        check_packed(archive, competition.id, sealed=bool(recipients))
+
+    with scratch_folder() as scratch:
+        if recipients:
+            members |= _sealed(competition, scratch, recipients)
+        check_no_keys(members)
+        write_zip(output, members, compress=False, check=check)
     return _packed(output, members, (*_warnings(competition), *warnings))
 
 
-def _competition_members(competition: Competition) -> tuple[dict[str, Any], dict[str, Content]]:
+def _sealed(
+    competition: Competition, scratch: Path, recipients: Sequence[Any]
+) -> dict[str, Content]:
+    """Seal every reference data set once, and return the zips by their names in the packed zip."""
+    tasks = [task for phase in competition.phases for task in phase.tasks]
+    plain = dict.fromkeys(task.reference_data for task in tasks if task.reference_data is not None)
+    sealed: dict[str, Content] = {}
+    for number, path in enumerate(plain):
+        target = scratch / f"{number}.zip"
+        seal_zip(path, target, recipients)
+        sealed[path.relative_to(competition.bundle).as_posix()] = target
+    return sealed
+
+
+def _competition_members(
+    competition: Competition, *, sealed: bool
+) -> tuple[dict[str, Any], dict[str, Content]]:
     document = dict(competition.document)
     members: dict[str, Content] = {}
     for name in [document["image"], document["terms"], *(p["file"] for p in document["pages"])]:
@@ -114,7 +146,8 @@ def _competition_members(competition: Competition) -> tuple[dict[str, Any], dict
         for path in (task.input_data, task.reference_data):
             if path is not None:
                 members[path.relative_to(competition.bundle).as_posix()] = path
-        settings = program_settings(competition, phase, task)
+        hidden = sealed and task.reference_data is not None
+        settings = program_settings(competition, phase, task, sealed=hidden)
         for key, program in (
             ("ingestion_program", task.ingestion_program),
             ("scoring_program", task.scoring_program),
@@ -180,15 +213,18 @@ def _program_folder(competition: Competition, phase: Phase, task: Task, program:
     return f"{phase.slug}/{program.relative_to(competition.bundle).as_posix()}{suffix}"
 
 
-def check_packed(archive: zipfile.ZipFile, id: str) -> None:
+def check_packed(archive: zipfile.ZipFile, id: str, *, sealed: bool = False) -> None:
     """Check a packed competition as the platform will read it.
+
+    With `sealed`, also that no reference data are plain.
 
     Raises
     ------
     BundleError
         What `load_competition` finds in its ``competition.yaml``; `zip-inconsistent`
         when that file names something that is not in the zip, or the zip holds
-        something that it does not name; `program-metadata`.
+        something that it does not name, or reference data that should be sealed and are
+        not; `program-metadata`.
     """
     names = set(archive.namelist())
     with scratch_folder() as root:
@@ -203,6 +239,8 @@ def check_packed(archive: zipfile.ZipFile, id: str) -> None:
     folders -= names
     programs = set()
     for task in (task for phase in packed.phases for task in phase.tasks):
+        if sealed and task.reference_data is not None:
+            _check_sealed(archive, task.reference_data.relative_to(root).as_posix(), id)
         for data in (task.input_data, task.reference_data):
             files |= {data.relative_to(root).as_posix()} if data else set()
         for program in (task.ingestion_program, task.scoring_program):
@@ -221,6 +259,17 @@ def check_packed(archive: zipfile.ZipFile, id: str) -> None:
     for folder in sorted(programs):
         start = len(folder) + 1
         check_command(folder, {name[start:]: archive.read(name) for name in inside[folder]})
+
+
+def _check_sealed(archive: zipfile.ZipFile, name: str, id: str) -> None:
+    with archive.open(name) as file:
+        fault = sealed_fault(file)
+    if fault is not None:
+        raise BundleError(
+            "zip-inconsistent",
+            f"the packed {id} competition should be sealed, and what is in {name} {fault}; this "
+            "is a fault of packing, please report it.",
+        )
 
 
 def _warnings(competition: Competition) -> tuple[str, ...]:

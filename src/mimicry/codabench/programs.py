@@ -14,8 +14,10 @@ from mimicry.codabench.model import Competition, Phase, Task
 from mimicry.codabench.program_command import command_faults
 from mimicry.codabench.reachable import PACKAGE, package_folder, reachable_modules
 from mimicry.codabench.reading.document import ERROR
+from mimicry.codabench.sealing import is_sealed
 from mimicry.codabench.zips import Content, folder_members
 from mimicry.errors import BundleError
+from mimicry.scoring.settings import DECLARED, FULL
 
 SETTINGS_FILE = "phase.json"
 
@@ -37,27 +39,36 @@ class ProgramSettings:
     results_page : {"full", "declared"}
         What the phase lets the results page show: what cannot reveal single labels, or the
         board's columns alone.
+    sealed : bool
+        Whether the task's reference data are sealed, so that scoring refuses plain ones.
     """
 
     competition: str
     phase: str
     task: str
     execution_time_limit: int
-    results_page: str = "declared"
+    results_page: str = DECLARED
+    sealed: bool = False
 
     def to_json(self) -> str:
         """Return the text of ``phase.json``."""
         return json.dumps(asdict(self), indent=2, ensure_ascii=False) + "\n"
 
 
-def program_settings(competition: Competition, phase: Phase, task: Task) -> ProgramSettings:
-    """Return the settings that packing gives to the programs of one task of a phase."""
+def program_settings(
+    competition: Competition, phase: Phase, task: Task, *, sealed: bool | None = None
+) -> ProgramSettings:
+    """Return the settings that packing gives to the programs of one task of a phase.
+
+    `sealed` is whether the reference data are, by default as they are in the bundle.
+    """
     return ProgramSettings(
         competition=competition.id,
         phase=phase.name,
         task=task.key,
         execution_time_limit=phase.execution_time_limit,
         results_page=results_page(phase),
+        sealed=is_sealed(task.reference_data) if sealed is None else sealed,
     )
 
 
@@ -67,7 +78,7 @@ def results_page(phase: Phase) -> str:
     The page is open to everybody, whatever the phase hides. So a phase that hides its
     output or its scores' files shows no more on the page than on the board.
     """
-    return "declared" if phase.hide_output or phase.hide_score_output else "full"
+    return DECLARED if phase.hide_output or phase.hide_score_output else FULL
 
 
 def program_members(program: Path, settings: ProgramSettings) -> dict[str, Content]:
@@ -117,6 +128,8 @@ def program_members(program: Path, settings: ProgramSettings) -> dict[str, Conte
 def stage_program(program: Path, destination: Path, settings: ProgramSettings) -> None:
     """Write a packed program as a folder, the same files as in the packed competition.
 
+    A program of a competition that was packed and unpacked again is written as it is.
+
     Parameters
     ----------
     program : Path
@@ -131,7 +144,7 @@ def stage_program(program: Path, destination: Path, settings: ProgramSettings) -
     BundleError
         `stage-not-empty`, and what `program_members` finds.
     """
-    members = program_members(program, settings)
+    members = staged_members(program, settings)
     destination.mkdir(parents=True, exist_ok=True)
     if any(destination.iterdir()):
         raise BundleError(
@@ -142,6 +155,28 @@ def stage_program(program: Path, destination: Path, settings: ProgramSettings) -
         target = destination / name
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(_bytes(content))
+
+
+def staged_members(program: Path, settings: ProgramSettings) -> dict[str, Content]:
+    """Return everything that a program that runs consists of, by its path in the program.
+
+    As `program_members`, but a program of a competition that was packed and unpacked again
+    is taken as it is.
+    """
+    return _packed_before(program) or program_members(program, settings)
+
+
+def _packed_before(program: Path) -> dict[str, Content] | None:
+    """Return the files of a program that packing has completed; None for one of a source."""
+    marks = (SETTINGS_FILE, f"{PACKAGE}/__init__.py")
+    if not all((program / mark).is_file() for mark in marks):
+        return None
+    files, refused = folder_members(program)
+    if refused:
+        return None
+    members: dict[str, Content] = dict(files)
+    check_command(program.name, members)
+    return members
 
 
 def check_command(shown: str, members: Mapping[str, Content]) -> None:

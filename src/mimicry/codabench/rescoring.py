@@ -20,6 +20,8 @@ from mimicry.codabench.scratch import scratch_folder
 from mimicry.codabench.validation.programs import read_scripts
 from mimicry.codabench.validation.source import FolderSource, SourceError
 from mimicry.errors import BundleError, SubmissionError
+from mimicry.files import remove_tree
+from mimicry.scoring.sealed import holds_sealed, open_reference
 
 if TYPE_CHECKING:
     from mimicry.scoring.kinds import Scored
@@ -94,12 +96,14 @@ def staged_reference(task: Task, *, worker_data: Path | None = None) -> Iterator
     task : Task
         Whose data.
     worker_data : Path, optional
-        Shown as ``data`` beside the folder, where scoring looks for ``/app/data``.
+        Shown as ``data`` beside the folder, where scoring looks for ``/app/data``, and
+        for the key of sealed data.
 
     Raises
     ------
     BundleError
-        `data-missing`, `data-zip`, `temporary-folder`.
+        `data-missing`, `data-zip`, `temporary-folder`, and for sealed data what
+        `mimicry.scoring.sealed.open_reference` finds.
     """
     if task.reference_data is None or not task.reference_data.exists():
         raise BundleError(
@@ -122,6 +126,10 @@ def staged_reference(task: Task, *, worker_data: Path | None = None) -> Iterator
         named |= {str(scratch): "/app"}
         with _without_paths(named):
             unpack_data(task.reference_data, source / "ref")
+            if holds_sealed(source / "ref"):
+                open_reference(source / "ref", scratch / "opened", scratch / "data")
+                remove_tree(source / "ref")
+                (scratch / "opened").rename(source / "ref")
             yield source
 
 
@@ -185,6 +193,23 @@ def rescored(
         or predictions are not those of the run; `run-incomplete`, and as
         `staged_reference`.
     """
+    known_grader(task)
+    recorded = record.tasks[task.key].scores if task.key in record.tasks else None
+    if not recorded:
+        raise BundleError("run-incomplete", f"This run has not finished task {task.key}.")
+    scored = score_again(folder, task, worker_data=worker_data)
+    check_unchanged(recorded, scored.scores)
+    return scored
+
+
+def known_grader(task: Task) -> Grader:
+    """Return what a task's scoring program grades with.
+
+    Raises
+    ------
+    BundleError
+        `scoring-foreign` for a scoring program that is not of this project.
+    """
     grader = grader_of(task)
     if grader is None:
         raise BundleError(
@@ -192,9 +217,18 @@ def rescored(
             f"The scoring program of task {task.key} is not one of this project's, so its runs "
             "cannot be scored again here.",
         )
-    recorded = record.tasks[task.key].scores if task.key in record.tasks else None
-    if not recorded:
-        raise BundleError("run-incomplete", f"This run has not finished task {task.key}.")
+    return grader
+
+
+def score_again(folder: Path, task: Task, *, worker_data: Path | None = None) -> "Scored":
+    """Score what one task of a run left, whatever its record says.
+
+    Raises
+    ------
+    BundleError
+        As `rescored`, but for differing scores.
+    """
+    grader = known_grader(task)
     with staged(folder, task, worker_data=worker_data) as source, unchanged_submission():
         if grader.room == "hybrids":
             from mimicry.hybrids.program import score_submission as score_hybrids
@@ -204,7 +238,6 @@ def rescored(
             from mimicry.realign.program import score_submission as score_realign
 
             scored = score_realign("red" if grader.key == "red" else "blue", source)
-    check_unchanged(recorded, scored.scores)
     return scored
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -26,27 +26,51 @@ if TYPE_CHECKING:
     epilog="""\b
 Examples:
   mimicry pack
-  mimicry pack --competition hybrid --dist /tmp/upload"""
+  mimicry pack --competition hybrid --dist /tmp/upload
+  mimicry pack --seal age1...                      labels that only a key can open"""
 )
 @click.option(
     "--competition", "ids", multiple=True, metavar="ID", help="Only this one; may be repeated."
 )
 @click.option("--dist", type=FOLDER, help="Where to write; default: dist/ in the bundle.")
+@click.option(
+    "--seal",
+    "seal",
+    multiple=True,
+    metavar="RECIPIENT",
+    help="Encrypt all reference data for this public key (age1..., or a file with such lines; "
+    "`mimicry seal-key` makes one); may be repeated. Only a scoring program that finds the secret "
+    "key opens them: read docs/sealing.md first.",
+)
 @bundle_option
-def pack(ids: tuple[str, ...], dist: Path | None, bundle: Path | None) -> None:
+def pack(
+    ids: tuple[str, ...], dist: Path | None, seal: tuple[str, ...], bundle: Path | None
+) -> None:
     """Build the zip of every competition, ready to upload to Codabench.
 
     Each zip is read back, compared with its file, and validated as `mimicry validate`
-    does; the same content gives the same SHA-256.
+    does; the same content gives the same SHA-256. With --seal the bundle is validated
+    before, too, as long as its labels can be read, and every zip is another one.
     """
     from mimicry.codabench.competition import list_competitions
     from mimicry.codabench.packing import pack_competition
     from mimicry.codabench.validation.report import validate_bundle
 
     root = find(bundle)
+    recipients = _recipients(seal)
     chosen = dict.fromkeys(ids or list_competitions(root))
     for competition in _read_all(root, list(chosen)):
-        packed = pack_competition(competition, dist or root / "dist")
+        if recipients:
+            # Sealed labels cannot be looked for in what participants get.
+            plain = validate_bundle(root, [competition.id])
+            if plain.errors:
+                show_report(plain)
+                raise BundleError(
+                    "bundle-invalid",
+                    f"{competition.id} was not packed: it has {plain.counts}; make the edits that "
+                    "are named above and pack again.",
+                )
+        packed = pack_competition(competition, dist or root / "dist", recipients)
         _show(packed.path, packed.size, packed.sha256, len(packed.members), packed.warnings)
         report = validate_bundle(packed.path)
         show_report(report)
@@ -56,6 +80,14 @@ def pack(ids: tuple[str, ...], dist: Path | None, bundle: Path | None) -> None:
                 f"{packed.path.name} was packed, but do not upload it: it has {report.counts}; "
                 "make the edits that are named above and pack again.",
             )
+
+
+def _recipients(named: Sequence[str]) -> tuple[Any, ...]:
+    if not named:
+        return ()
+    from mimicry.codabench.sealing import read_recipients
+
+    return read_recipients(named)
 
 
 @click.command(

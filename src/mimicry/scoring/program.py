@@ -25,6 +25,7 @@ from mimicry.scoring.output import (
     unwritable,
 )
 from mimicry.scoring.page import leave_page, leave_reason
+from mimicry.scoring.sealed import opened_source, shown_as
 from mimicry.scoring.settings import read_phase_settings
 
 
@@ -93,17 +94,22 @@ def _parse_arguments(program: ScoringProgram, arguments: Sequence[str] | None) -
 def _score(program: ScoringProgram, program_folder: Path, source: Path, output: Path) -> None:
     started = time.monotonic()
     _prepare(output)
-    try:
-        settings = read_phase_settings(program_folder, program.task)
-        scored = program.score(source)
-        seconds = time.monotonic() - started
-        _leave_results(program, output, scored, seconds)
-    except MimicryError as error:
-        remove_results(output)
-        leave_reason(program, program_folder, output, error)
-        raise
-    # The scores are written: nothing from here on may cost them.
-    leave_page(program, settings, output, scored, seconds)
+    # The page reads the reference data again, so they stay open until it is written.
+    with contextlib.ExitStack() as held:
+        try:
+            settings = read_phase_settings(program_folder, program.task)
+            sealed = None if settings is None else settings.sealed
+            opened = held.enter_context(opened_source(source, sealed))
+            with shown_as(opened, source):
+                scored = program.score(opened)
+            seconds = time.monotonic() - started
+            _leave_results(program, output, scored, seconds)
+        except MimicryError as error:
+            remove_results(output)
+            leave_reason(program, program_folder, output, error)
+            raise
+        # The scores are written: nothing from here on may cost them.
+        leave_page(program, settings, output, scored, seconds)
 
 
 def _prepare(output: Path) -> None:

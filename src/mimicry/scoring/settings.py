@@ -22,12 +22,15 @@ class PhaseSettings(NamedTuple):
     full_page : bool
         Whether the phase's rules let the results page show more than the board's columns.
         Never where the file does not say so.
+    sealed : bool
+        Whether the task's reference data are sealed.
     """
 
     competition: str
     phase: str
     task: str
     full_page: bool
+    sealed: bool = False
 
 
 def read_phase_settings(program_folder: Path, task: str) -> PhaseSettings | None:
@@ -57,7 +60,10 @@ def read_phase_settings(program_folder: Path, task: str) -> PhaseSettings | None
     shown = names.get("results_page", DECLARED)
     if shown not in (FULL, DECLARED):
         raise _unusable(f"has a results_page that is neither {FULL} nor {DECLARED}")
-    return PhaseSettings(competition, phase, packed_for, shown == FULL)
+    sealed = names.get("sealed", False)
+    if not isinstance(sealed, bool):
+        raise _unusable("has a sealed that is neither true nor false")
+    return PhaseSettings(competition, phase, packed_for, shown == FULL, sealed)
 
 
 def _unusable(finding: str) -> BundleError:

@@ -11,6 +11,7 @@ from mimicry.codabench.realign_data import (
     team_of_program,
 )
 from mimicry.codabench.validation.context import Context, Dataset
+from mimicry.codabench.validation.sealed import is_sealed_source
 from mimicry.codabench.validation.source import SourceError
 
 _FAILS = "Takes it; then submissions fail in scoring, or are scored by other rules than told."
@@ -59,7 +60,7 @@ def _data(context: Context, competition: Competition, phase: Phase, task: Task) 
 
     program = opened(task.scoring_program)
     reference = opened(task.reference_data)
-    if program is None or reference is None:
+    if program is None or reference is None or is_sealed_source(reference[1]):
         return None
     team = team_of_program(program[1])
     if team is None and task.input_data is None:

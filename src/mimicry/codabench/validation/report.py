@@ -25,6 +25,7 @@ from mimicry.codabench.validation.pages import check_pages
 from mimicry.codabench.validation.picture import check_picture
 from mimicry.codabench.validation.programs import check_programs
 from mimicry.codabench.validation.realign import check_realign
+from mimicry.codabench.validation.sealed import check_sealed
 from mimicry.codabench.validation.source import SourceError, ZipSource
 from mimicry.codabench.validation.traps import check_traps
 from mimicry.codabench.validation.tree import FolderTree, Tree, ZipTree
@@ -185,5 +186,6 @@ def _look_at_files(context: Context, document: Document) -> None:
     check_data(context, document)
     check_programs(context, document)
     check_traps(context, document)
+    check_sealed(context, document)
     check_leaks(context, document)
     check_downloads(context, document)
