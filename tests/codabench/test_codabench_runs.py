@@ -143,6 +143,7 @@ def test_folders_and_record_of_a_run(bundle: Path, tmp_path: Path) -> None:
         **settings,
         "execution_time_limit": 300,
         "results_page": "full",
+        "sealed": False,
     }
     scored = facts(request, "scoring")
     assert scored["res"] == ["extra", "facts.json", "metadata", "model.py"]
@@ -158,7 +159,8 @@ def test_folders_and_record_of_a_run(bundle: Path, tmp_path: Path) -> None:
     assert list(record.tasks) == ["A"]
     assert record.tasks["A"].scores == {"score": 0.5}
     assert record.tasks["A"].exit_codes == {"ingestion": 0, "scoring": 0}
-    assert sorted(p.name for p in request.output.iterdir()) == [".lock", "A", "run.json"]
+    left = sorted(p.name for p in request.output.iterdir())
+    assert left == [".lock", "A", "provenance.json", "run.json"]
     logs = request.output / "A" / "logs"
     assert (logs / "ingestion.stdout.txt").read_text() == "hello from ingestion\n"
     assert (logs / "scoring.stderr.txt").read_text() == ""

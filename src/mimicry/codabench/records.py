@@ -1,13 +1,13 @@
 """What a run leaves for others to read: ``run.json`` in its folder."""
 
 import json
-import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
+from mimicry.codabench.record_values import FAULTS, flag, no_constant, number, text
 from mimicry.errors import EXIT_BUG, EXIT_BUNDLE, EXIT_DONE, EXIT_SUBMISSION, BundleError
 from mimicry.files import read_regular_file, write_atomically
 
@@ -131,11 +131,8 @@ def read_run(folder: Path) -> RunRecord:
     path = folder / RUN_FILE
     try:
         content = read_regular_file(path, LARGEST_FILE).decode("utf-8")
-        return _run(json.loads(content, parse_constant=_no_constant))
-    except (
-        *(OSError, ValueError, TypeError, KeyError, AttributeError),
-        *(RecursionError, OverflowError),
-    ) as error:
+        return run_record(json.loads(content, parse_constant=no_constant))
+    except FAULTS as error:
         raise BundleError(
             "run-record",
             f"{path} cannot be read as the record of a run ({type(error).__name__}: {error}). "
@@ -143,24 +140,25 @@ def read_run(folder: Path) -> RunRecord:
         ) from error
 
 
-def _run(data: Any) -> RunRecord:
+def run_record(data: Any) -> RunRecord:
+    """Return the record that parsed JSON holds; raise one of `FAULTS` where it holds none."""
     if data["version"] != VERSION:
         raise ValueError(f"version {data['version']!r}, not {VERSION}")
     return RunRecord(
-        competition=_text(data["competition"]),
-        phase=_text(data["phase"]),
-        submission=_text(data["submission"]),
-        participant=_text(data["participant"]),
-        submission_sha256=_text(data["submission_sha256"]),
-        engine=_text(data["engine"]),
-        started=_text(data["started"]),
-        finished=None if data["finished"] is None else _text(data["finished"]),
+        competition=text(data["competition"]),
+        phase=text(data["phase"]),
+        submission=text(data["submission"]),
+        participant=text(data["participant"]),
+        submission_sha256=text(data["submission_sha256"]),
+        engine=text(data["engine"]),
+        started=text(data["started"]),
+        finished=None if data["finished"] is None else text(data["finished"]),
         state=_state(data["state"]),
-        tasks={_text(key): _task(task) for key, task in data["tasks"].items()},
+        tasks={text(key): _task(task) for key, task in data["tasks"].items()},
         # Absent from records of before 2026-11-21.
-        submitted=_text(data.get("submitted", data["started"])),
-        migrated=_flag(data.get("migrated", False)),
-        image=None if data.get("image") is None else _text(data["image"]),
+        submitted=text(data.get("submitted", data["started"])),
+        migrated=flag(data.get("migrated", False)),
+        image=None if data.get("image") is None else text(data["image"]),
     )
 
 
@@ -169,45 +167,20 @@ def _task(data: Any) -> TaskRecord:
     return TaskRecord(
         state=_state(data["state"]),
         exit_codes={
-            _text(k): None if v is None else int(_number(v)) for k, v in data["exit_codes"].items()
+            text(k): None if v is None else int(number(v)) for k, v in data["exit_codes"].items()
         },
-        seconds={_text(k): None if v is None else _number(v) for k, v in data["seconds"].items()},
+        seconds={text(k): None if v is None else number(v) for k, v in data["seconds"].items()},
         memory={
-            _text(k): None if v is None else int(_number(v))
+            text(k): None if v is None else int(number(v))
             for k, v in data.get("memory", {}).items()
         },
-        scores=None if scores is None else {_text(k): _number(v) for k, v in scores.items()},
-        error=None if data["error"] is None else _text(data["error"]),
-        error_code=None if data["error_code"] is None else _text(data["error_code"]),
+        scores=None if scores is None else {text(k): number(v) for k, v in scores.items()},
+        error=None if data["error"] is None else text(data["error"]),
+        error_code=None if data["error_code"] is None else text(data["error_code"]),
         error_kind=None if data["error_kind"] is None else _kind(data["error_kind"]),
-        notes=tuple(_text(note) for note in data["notes"]),
-        fingerprint=_text(data["fingerprint"]),
+        notes=tuple(text(note) for note in data["notes"]),
+        fingerprint=text(data["fingerprint"]),
     )
-
-
-def _text(value: Any) -> str:
-    if not isinstance(value, str):
-        raise TypeError(f"{value!r} is not text")
-    return value
-
-
-def _flag(value: Any) -> bool:
-    if not isinstance(value, bool):
-        raise TypeError(f"{value!r} is neither true nor false")
-    return value
-
-
-def _number(value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise TypeError(f"{value!r} is no number")
-    number = float(value)
-    if not math.isfinite(number):
-        raise ValueError(f"{number} is no finite number")
-    return number
-
-
-def _no_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no finite number")
 
 
 def _state(value: Any) -> str:

@@ -20,13 +20,12 @@ from mimicry.codabench.rescoring import rescored
 from mimicry.codabench.runs import failure_tail
 from mimicry.errors import MimicryError, one_line
 from mimicry.reports.facts import Facts, ScoreRow
+from mimicry.reports.layout import LARGEST_PAGE
 from mimicry.reports.markup import written
 from mimicry.reports.run import FaultPart, StepPart, TaskPart, report_page
+from mimicry.scoring.settings import FULL
 
 STEPS = ("ingestion", "scoring")
-LARGEST_PAGE = 400_000
-"""Bytes of a page, whatever the run's record holds."""
-
 MOST = 50
 """Tasks, and notes or scores of each, that are shown."""
 
@@ -160,7 +159,7 @@ class _Place:
     @property
     def full(self) -> bool:
         """Whether results may show more than the board's columns."""
-        return self.private or (self.phase is not None and results_page(self.phase) == "full")
+        return self.private or (self.phase is not None and results_page(self.phase) == FULL)
 
 
 def _subtitle(record: RunRecord, competition: Competition | None, phase: Phase | None) -> str:

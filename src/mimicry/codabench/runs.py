@@ -10,6 +10,8 @@ from pathlib import Path
 from mimicry.codabench.competition import Competition, Phase, Task
 from mimicry.codabench.engines import NO_LIMITS, Engine, Image, Resources
 from mimicry.codabench.packing import program_settings, zip_to_upload
+from mimicry.codabench.provenance import Provenance, read_provenance, write_provenance
+from mimicry.codabench.provenance_facts import input_digests, made_here, task_provenance
 from mimicry.codabench.records import (
     FAILED,
     FINISHED,
@@ -70,6 +72,8 @@ class RunRequest:
         same folder keeps its time unless another one is given.
     migrated : bool
         Whether the platform would have brought it over from the phase before.
+    require_isolation : bool
+        Whether a model without all protections is not started.
     stop : threading.Event or None
         Once set, the run is given up; it can be resumed.
     """
@@ -87,6 +91,7 @@ class RunRequest:
     worker_data: Path | None = None
     submitted: str | None = None
     migrated: bool = False
+    require_isolation: bool = False
     stop: threading.Event | None = None
 
 
@@ -140,7 +145,8 @@ def run_submission(request: RunRequest, report: Report = print) -> RunRecord:
     Returns
     -------
     RunRecord
-        Also written to ``run.json``; a task's failure is in it, not raised.
+        Also written to ``run.json``; a task's failure is in it, not raised. Beside it
+        ``provenance.json`` says what every task was made from.
 
     Raises
     ------
@@ -171,6 +177,7 @@ def run_submission(request: RunRequest, report: Report = print) -> RunRecord:
     with _locked(output), scratch_folder() as scratch:
         archive = _as_zip(request, scratch, report)
         record = _begin(request, output, sha256_file(archive), image, report)
+        earlier = _earlier_provenance(output, report)
         staging = output / STAGING
         remove_tree(staging)
         try:
@@ -183,24 +190,38 @@ def run_submission(request: RunRequest, report: Report = print) -> RunRecord:
                     submitted=record.submitted,
                     migrated=request.migrated,
                 )
+                # What an earlier version has run is not vouched for now.
+                if earlier is not None:
+                    write_provenance(output, replace(earlier, run=record))
                 write_run(output, record)
                 return record
-            write_run(output, record)
+            kept = {} if earlier is None else earlier.tasks
+            origin = Provenance(
+                record, {k: v for k, v in kept.items() if k in record.tasks and k not in plans}
+            )
+            _write(output, record, origin)
             report(request.engine.walls(request.resources))
+            made = made_here(
+                *(request.engine, image, request.resources),
+                worker_data=request.worker_data is not None,
+            )
             unpacked = staging / "submission"
             problem = _unpack(archive, unpacked)
             for key, plan in plans.items():
                 report(f"task {key}: {plan.task.name}")
                 remove_tree(output / key)
+                inputs = input_digests(request.competition, request.phase, plan.task)
                 task = problem or _run_one(request, plan, unpacked, output, staging, report)
                 task = replace(task, fingerprint=record.tasks[key].fingerprint)
                 record = record.with_task(key, task)
-                write_run(output, record)
+                found = task_provenance(made, plan.limit, inputs, output / key)
+                origin = replace(origin, tasks={**origin.tasks, key: found})
+                _write(output, record, origin)
         finally:
             remove_tree(staging)
         done = all(task.state == FINISHED for task in record.tasks.values())
         record = replace(record, state=FINISHED if done else FAILED, finished=now())
-        write_run(output, record)
+        _write(output, record, origin)
     return record
 
 
@@ -251,6 +272,20 @@ def failure_tail(folder: Path, key: str) -> list[str]:
     return last_lines(folder / key / "prediction" / "participant.log", TAIL_LINES)
 
 
+def _write(output: Path, record: RunRecord, origin: Provenance) -> None:
+    """Write both records: a run that ``run.json`` says has ended has its provenance."""
+    write_provenance(output, replace(origin, run=record))
+    write_run(output, record)
+
+
+def _earlier_provenance(output: Path, report: Report) -> Provenance | None:
+    try:
+        return read_provenance(output)
+    except BundleError as error:
+        report(f"note: {error.sentence}")
+        return None
+
+
 def _run_one(
     request: RunRequest,
     plan: TaskPlan,
@@ -286,6 +321,7 @@ def _plan(
             image=request.competition.docker_image,
             resources=request.resources,
             worker_data=request.worker_data,
+            require_isolation=request.require_isolation,
             stop=request.stop,
         )
         fingerprint = f"{stage_task(plan, staging / task.key)}-{_surroundings(request, record)}"
@@ -308,7 +344,8 @@ def _surroundings(request: RunRequest, record: RunRecord) -> str:
     asked = [f"{name}={getattr(request.resources, name)}" for name in request.resources.asked()]
     data = [] if request.worker_data is None else [f"data={request.worker_data.resolve()}"]
     image = [record.image] if record.image else []
-    return " ".join([request.engine.name, *image, *asked, *data])
+    walls = ["require-isolation"] if request.require_isolation else []
+    return " ".join([request.engine.name, *image, *asked, *data, *walls])
 
 
 def _prepare(request: RunRequest, report: Report) -> Image | None:

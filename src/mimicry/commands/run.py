@@ -1,5 +1,6 @@
 """``mimicry run``: one submission through the tasks of a phase."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,8 +19,10 @@ from mimicry.commands.options import (
     phase_named,
     read_moment,
 )
+from mimicry.errors import EXIT_BUG, EXIT_BUNDLE, EXIT_SUBMISSION
 
 if TYPE_CHECKING:
+    from mimicry.codabench.records import RunRecord
     from mimicry.codabench.runs import RunRequest
 
 
@@ -29,6 +32,8 @@ Examples:
   mimicry run my_model/ --competition hybrid
   mimicry run my_model.zip --competition two-task --task A --output runs/try-1
   mimicry run my_model.zip --phase final --engine docker --memory 8g --cpus 4
+  mimicry run my_model/ --twice
+  mimicry run my_model.zip --engine docker --require-isolation
   mimicry run my_team.json --competition blue"""
 )
 @click.argument("submission", type=ANY_PATH, callback=existing_path)
@@ -55,6 +60,17 @@ Examples:
     callback=read_moment,
     help="When it was handed in (UTC), for the board's quotas and dates; default: now.",
 )
+@click.option(
+    "--twice",
+    is_flag=True,
+    help="Run it a second time, in the folder second-run of the run's, which no board counts, "
+    "and tell whether both give the same.",
+)
+@click.option(
+    "--require-isolation",
+    is_flag=True,
+    help="Start no model where a protection is missing; docs/security.md lists them.",
+)
 @bundle_option
 @click.option(
     "--tail/--no-tail",
@@ -72,6 +88,8 @@ def run(
     participant: str | None,
     time_limit: float | None,
     submitted: str | None,
+    twice: bool,
+    require_isolation: bool,
     bundle: Path | None,
     tail: bool,
 ) -> int:
@@ -123,8 +141,9 @@ def run(
         pull=where.pull,
         worker_data=where.worker_data,
         submitted=submitted,
+        require_isolation=require_isolation,
     )
-    return run_and_show(request, tail=tail)
+    return run_and_show(request, tail=tail, twice=twice)
 
 
 def _board_of(root: Path, submission: Path) -> str | None:
@@ -136,33 +155,56 @@ def _board_of(root: Path, submission: Path) -> str | None:
     return team if team in list_competitions(root) else None
 
 
-def run_and_show(request: "RunRequest", *, tail: bool) -> int:
-    """Run what was asked for and tell how it went; return the worst of the tasks' exit codes."""
-    from mimicry.codabench.runs import failure_tail, failures, run_submission, summary
+def run_and_show(request: "RunRequest", *, tail: bool, twice: bool = False) -> int:
+    """Run what was asked for and tell how it went; return the worst of the tasks' exit codes.
+
+    With `twice`, also run it a second time and tell what differs.
+    """
+    from mimicry.codabench.runs import run_submission
+    from mimicry.codabench.twice import run_twice
+    from mimicry.codabench.twice_text import twice_text
+
+    board = request.competition.leaderboard
+    columns = {column.key: column.precision for column in board.columns}
+    if not twice:
+        record = run_submission(request, report=click.echo)
+        _show(record, request.output, columns, tail=tail)
+        return record.exit_code
+    found = run_twice(request, report=click.echo)
+    codes = [found.first.exit_code]
+    if found.second is not None and found.second.exit_code:
+        _show(found.second, found.folder, columns, tail=tail)
+        codes.append(found.second.exit_code)
+    _show(found.first, request.output, columns, tail=tail)
+    click.echo("")
+    for line in twice_text(found, columns):
+        click.echo(line)
+    return next((code for code in (EXIT_BUG, EXIT_BUNDLE, EXIT_SUBMISSION) if code in codes), 0)
+
+
+def _show(record: "RunRecord", output: Path, columns: Mapping[str, int], *, tail: bool) -> None:
+    """Tell how a run went, given its folder and the decimals of the board's columns."""
+    from mimicry.codabench.runs import failure_tail, failures, summary
     from mimicry.ingestion.outcome import BUG_FILE
     from mimicry.scoring.output import PAGE_NAME
 
-    record = run_submission(request, report=click.echo)
     click.echo("")
-    board = request.competition.leaderboard
-    columns = {column.key: column.precision for column in board.columns}
-    for line in summary(record, request.output, columns):
+    for line in summary(record, output, columns):
         click.echo(line)
     failed = [key for key, task in record.tasks.items() if task.error is not None]
-    tails = ((key, failure_tail(request.output, key)) for key in failed if tail)
+    tails = ((key, failure_tail(output, key)) for key in failed if tail)
     # One is enough: the tasks of a run fail for the same reason more often than not.
     for key, lines in [found for found in tails if found[1]][:1]:
         click.echo(f"\nThe end of what the submission printed in task {key}:")
         for line in lines:
             click.echo(f"  | {line}")
     for key, task in record.tasks.items():
-        traceback = request.output / key / "prediction" / BUG_FILE
+        traceback = output / key / "prediction" / BUG_FILE
         if task.error_kind == "bug" and traceback.is_file():
             click.echo(f"The traceback of task {key} is in {traceback}")
     for key in record.tasks:
-        page = request.output / key / "scoring" / PAGE_NAME
+        page = output / key / "scoring" / PAGE_NAME
         if page.is_file():
             click.echo(f"results page: {page}")
     for line in failures(record):
         click.echo(line, err=True)
-    return record.exit_code

@@ -7,6 +7,9 @@ from xml.etree.ElementTree import Element
 from mimicry.reports.markup import Child, element, written
 from mimicry.reports.style import STYLE
 
+LARGEST_PAGE = 400_000
+"""Bytes of a page about one run, whatever was handed in."""
+
 
 def document(
     title: str, *children: Child, subtitle: str | None = None, script: str = "", wide: bool = False

@@ -15,12 +15,11 @@ from mimicry import __version__
 from mimicry.errors import MimicryError
 from mimicry.files import write_atomically
 from mimicry.reports.facts import Facts
-from mimicry.reports.layout import document
+from mimicry.reports.layout import LARGEST_PAGE, document
 from mimicry.scoring.kinds import Scored, ScoringProgram
 from mimicry.scoring.output import LOG_NAME, PAGE_NAME, log, tell
 from mimicry.scoring.settings import PhaseSettings, read_phase_settings
 
-LARGEST_PAGE = 400_000
 # Many times what any page takes; a page that hangs must not cost the run.
 PAGE_SECONDS = 20.0
 

@@ -112,9 +112,24 @@ def ranking_key(scores: Scores, leaderboard: Leaderboard) -> tuple[tuple[int, fl
     leaderboard : Leaderboard
         Its primary column counts first, then the other visible ones by index.
     """
-    primary = leaderboard.primary
-    others = [c for c in visible_columns(leaderboard) if c.index != primary.index]
+    return placing_key(scores, leaderboard.primary, visible_columns(leaderboard))
+
+
+def placing_key(
+    scores: Scores, primary: Column, columns: Iterable[Column]
+) -> tuple[tuple[int, float], ...]:
+    """Return what `ranking_key` does, given the column that ranks and the visible ones."""
+    others = [column for column in columns if column.index != primary.index]
     return tuple(_place(scores.get(column.key), column) for column in (primary, *others))
+
+
+def finished_scores(record: RunRecord, keys: Iterable[str]) -> dict[str, Scores]:
+    """Return the scores of those tasks among `keys` that a run has finished, in that order."""
+    return {
+        key: record.tasks[key].scores or {}
+        for key in keys
+        if key in record.tasks and record.tasks[key].state == FINISHED
+    }
 
 
 def rank(entries: Iterable[Entry], leaderboard: Leaderboard) -> list[Entry]:
@@ -184,11 +199,7 @@ def make_board(
     own = [(f, r) for f, r in runs if (r.competition, r.phase) == (competition.id, phase.slug)]
     times = [handed_in(record) for _, record in own]
     for (folder, record), time, mark in zip(own, times, marks(phase, times), strict=True):
-        scores = {
-            key: record.tasks[key].scores or {}
-            for key, _ in tasks
-            if key in record.tasks and record.tasks[key].state == FINISHED
-        }
+        scores = finished_scores(record, (key for key, _ in tasks))
         reasons = _reasons(record)
         refused = mark is not None and mark.kind == SURPLUS and not surplus
         if mark is not None and refused:

@@ -36,6 +36,34 @@ def find_runs(
     BundleError
         `runs-missing` for a folder that does not exist.
     """
+    runs: list[tuple[str, RunRecord]] = []
+    problems: list[str] = []
+    for shown, path in run_folders(folders, rehearsals=rehearsals):
+        try:
+            runs.append((shown, read_run(path)))
+        except BundleError as error:
+            problems.append(str(error))
+    return runs, problems
+
+
+def run_folders(folders: Sequence[Path], *, rehearsals: bool = True) -> list[tuple[str, Path]]:
+    """Return every folder at or below `folders` that holds a run's record, readable or not.
+
+    Parameters
+    ----------
+    folders, rehearsals
+        As for `find_runs`.
+
+    Returns
+    -------
+    list of (str, Path)
+        As it is shown, and resolved; sorted by the latter, each once.
+
+    Raises
+    ------
+    BundleError
+        `runs-missing` for a folder that does not exist.
+    """
     found: dict[Path, str] = {}
     for folder in folders:
         if not folder.is_dir():
@@ -44,14 +72,7 @@ def find_runs(
             )
         for path in _run_folders(folder, rehearsals):
             found.setdefault(path.resolve(), str(path))
-    runs: list[tuple[str, RunRecord]] = []
-    problems: list[str] = []
-    for path, shown in sorted(found.items()):
-        try:
-            runs.append((shown, read_run(path)))
-        except BundleError as error:
-            problems.append(str(error))
-    return runs, problems
+    return [(shown, path) for path, shown in sorted(found.items())]
 
 
 def _run_folders(folder: Path, rehearsals: bool) -> Iterator[Path]:

@@ -1,13 +1,20 @@
 """What a participant has achieved in a phase over time, run by run."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import NamedTuple
 
-from mimicry.codabench.boards.board import Board, Entry, Scores, ranking_key
-from mimicry.codabench.model import Competition, Leaderboard, Phase
+from mimicry.codabench.boards.board import (
+    Board,
+    Entry,
+    Scores,
+    finished_scores,
+    placing_key,
+    visible_columns,
+)
+from mimicry.codabench.model import Column, Competition, Leaderboard, Phase
 from mimicry.codabench.quotas import SURPLUS, handed_in, marks
-from mimicry.codabench.records import FINISHED, RunRecord
+from mimicry.codabench.records import RunRecord
 
 _LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
@@ -35,9 +42,15 @@ def ranked_task(tasks: Mapping[str, Scores], leaderboard: Leaderboard) -> str | 
 
     None for a run without any finished task; of equal tasks the first.
     """
+    return _placing_task(tasks, leaderboard.primary, visible_columns(leaderboard))
+
+
+def _placing_task(
+    tasks: Mapping[str, Scores], primary: Column, columns: Sequence[Column]
+) -> str | None:
     if not tasks:
         return None
-    return min(tasks, key=lambda key: ranking_key(tasks[key], leaderboard))
+    return min(tasks, key=lambda key: placing_key(tasks[key], primary, columns))
 
 
 def ranked_value(tasks: Mapping[str, Scores], leaderboard: Leaderboard) -> float | None:
@@ -58,8 +71,7 @@ def ranked_on(board: Board, entry: Entry) -> tuple[str, float] | None:
     primary = next((column for column in board.columns if column.key == board.primary), None)
     if primary is None:
         return None
-    shown = Leaderboard(board.title, "", board.rule, primary.index, board.columns)
-    key = ranked_task(entry.tasks, shown)
+    key = _placing_task(entry.tasks, primary, board.columns)
     value = None if key is None else entry.tasks[key].get(primary.key)
     return None if key is None or value is None else (key, value)
 
@@ -96,12 +108,7 @@ def attempts(
         refused = mark is not None and mark.kind == SURPLUS and not surplus
         if record.finished is None or refused:
             continue
-        tasks = {
-            key: record.tasks[key].scores or {}
-            for key in keys
-            if key in record.tasks and record.tasks[key].state == FINISHED
-        }
-        value = ranked_value(tasks, competition.leaderboard)
+        value = ranked_value(finished_scores(record, keys), competition.leaderboard)
         if value is not None:
             found.setdefault(record.participant, []).append(Attempt(time.when, value, folder))
     return {

@@ -1,0 +1,113 @@
+"""``mimicry verify``: whether runs are what their records say."""
+
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from mimicry.commands.options import ANY_PATH, bundle_option, existing_path, find_if_any
+from mimicry.errors import BundleError
+
+if TYPE_CHECKING:
+    from mimicry.codabench.competition import Competition
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  mimicry verify runs/hybrid/final/my_model-1
+  mimicry verify runs/hybrid/final/my_model-1 --submission my_model.zip
+  mimicry verify runs/demo --json verified.json
+  mimicry verify runs/rehearsal"""
+)
+@click.argument("run", nargs=-1, required=True, type=ANY_PATH, callback=existing_path)
+@click.option(
+    "--submission",
+    type=ANY_PATH,
+    metavar="ZIP",
+    help="What was handed in, a zip, a folder or a JSON file; for a single run.",
+)
+@click.option("--json", "json_file", type=ANY_PATH, metavar="FILE", help="Write everything there.")
+@click.option("--all", "everything", is_flag=True, help="Of several runs, show every line.")
+@click.option(
+    "--worker-data",
+    type=click.Path(path_type=Path, file_okay=False, exists=True),
+    help="The folder that was shown as /app/data, where scores depend on it.",
+)
+@bundle_option
+def verify(
+    run: tuple[Path, ...],
+    submission: Path | None,
+    json_file: Path | None,
+    everything: bool,
+    worker_data: Path | None,
+    bundle: Path | None,
+) -> int:
+    """Check that every run at or below RUN is what its records say.
+
+    Its predictions are scored again. Data, programs, image, predictions and scores are
+    compared with what run.json, provenance.json and ingestion.json recorded, and each line
+    says what agrees, what differs (recorded -> found) and what cannot be checked. Nothing
+    in the runs' folders is started or changed. Exit code 4 where anything differs.
+    """
+    from mimicry.codabench.boards.found_runs import run_folders
+    from mimicry.codabench.competition import load_competition
+    from mimicry.codabench.scratch import writable
+    from mimicry.codabench.verifying import verify_run
+    from mimicry.codabench.verifying_lines import (
+        Verdict,
+        unchecked_text,
+        verdict_text,
+        verdicts_json,
+    )
+    from mimicry.files import write_output
+
+    for path in run:
+        if not path.is_dir():
+            raise click.BadParameter(f"{path} is a file; name a run's folder.", param_hint="RUN")
+    if submission is not None and not submission.exists():
+        raise click.BadParameter(f"there is no {submission}.", param_hint="--submission")
+    folders = run_folders(run)
+    if not folders:
+        raise click.BadParameter("there is no run in it; name a run's folder.", param_hint="RUN")
+    if submission is not None and len(folders) > 1:
+        raise click.BadParameter(
+            f"that is one run's, and there are {len(folders)}.", param_hint="--submission"
+        )
+    root = find_if_any(bundle)
+
+    @cache
+    def load(id: str) -> "Competition":
+        if root is None:
+            raise BundleError(
+                "bundle-not-found",
+                "There is no competition.yaml here or above; name the competition's folder with "
+                "--bundle.",
+            )
+        return load_competition(root, id)
+
+    short = len(folders) > 1 and not everything
+    verdicts: list[Verdict] = []
+    for number, (shown, path) in enumerate(folders, 1):
+        one = verify_run(path, load, shown=shown, submission=submission, worker_data=worker_data)
+        verdicts.append(one)
+        if len(folders) > 1:
+            click.echo(f"[{number} of {len(folders)}] ", nl=False)
+        for line in verdict_text(one, short=short):
+            click.echo(line)
+    for line in unchecked_text(verdicts) if short else ():
+        click.echo(line)
+    if json_file is not None:
+        with writable(json_file, "report-unwritable", "name another file with --json"):
+            write_output(json_file, verdicts_json(verdicts))
+    changed = [one.folder for one in verdicts if one.changed]
+    if changed:
+        raise BundleError(
+            "run-changed",
+            f"{len(changed)} of {len(verdicts)} runs differ from what was recorded, first "
+            f"{changed[0]}: the lines above say in what. Run the submission again, or take back "
+            "the data and programs that it was run with.",
+        )
+    click.echo(f"{len(verdicts)} of {len(verdicts)} runs: nothing differs from what was recorded.")
+    return 0
