@@ -9,7 +9,7 @@ DEV := $(VENV)/.dev
 WORKERS ?= auto
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench pack clean baseline backbones lock image image-torch notebooks pictures
+.PHONY: help demo test lint bench fuzz pack clean baseline backbones lock image image-torch notebooks pictures
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -47,6 +47,9 @@ lint: $(DEV) ## ruff and mypy
 
 bench: $(DEV) ## measure scoring and ingestion against plain references, write benchmarks/RESULTS.md
 	$(BIN)/python benchmarks/run.py
+
+fuzz: $(DEV) ## let a fuzzer guided by coverage loose on every parser, for a minute
+	$(BIN)/python tests/fuzzing/run.py --seconds 60
 
 notebooks: $(DEV) ## open the notebooks of examples/ and starting_kit/ (installs JupyterLab)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check jupyterlab

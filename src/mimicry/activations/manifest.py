@@ -13,7 +13,6 @@ Nothing in a cache depends on when, where or in how many attempts it was written
 
 import hashlib
 import json
-import math
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
@@ -203,9 +202,10 @@ def _manifest(path: Path, document: Any) -> Manifest:
         raise _faulty(path, "its checksum does not fit: it was edited or damaged")
     shards, rows = document["shards"], document["rows"]
     fits = (
-        document["state"] in {"complete", "incomplete"}
+        document["state"] in ("complete", "incomplete")
         and isinstance(document["identity"], dict)
         and isinstance(document["conditions"], dict)
+        and isinstance(document["dtype"], str)
         and document["dtype"] in STORED
         and _is_count(document["width"])
         and _is_count(document["rows_per_shard"])
@@ -255,8 +255,9 @@ def _check_shards(path: Path, manifest: Manifest) -> None:
     too_many = manifest.rows is not None and written > manifest.rows
     if too_many or (manifest.complete and written != manifest.rows):
         raise _faulty(path, "its shards do not add up to its rows")
-    if manifest.rows is not None and len(manifest.shards) > math.ceil(
-        manifest.rows / manifest.rows_per_shard
+    # Rounded up in whole numbers: a quotient may be too large for a float.
+    if manifest.rows is not None and len(manifest.shards) > -(
+        -manifest.rows // manifest.rows_per_shard
     ):
         raise _faulty(path, "it has more shards than its rows need")
 

@@ -72,7 +72,7 @@ def _class_findings(module: ast.Module, shown: str) -> Iterator[Finding]:
     open_ended = bool(
         found.keywords
         or found.decorator_list
-        or any(ast.unparse(base) not in _PLAIN_BASES for base in found.bases)
+        or any(_text(base) not in _PLAIN_BASES for base in found.bases)
     )
     methods = {
         item.name: item
@@ -194,7 +194,7 @@ def _absent(name: str, shown: str, line: int, *, open_ended: bool) -> Finding:
 
 def _signature(function: Function, given: int, shown: str) -> Iterator[Finding]:
     """Yield a finding when `function` cannot be called with `given` positional arguments."""
-    decorators = {ast.unparse(decorator) for decorator in function.decorator_list}
+    decorators = {_text(decorator) for decorator in function.decorator_list}
     if decorators - {"staticmethod", "classmethod"}:
         return
     where = f"{shown}, line {function.lineno}: {function.name}"
@@ -225,7 +225,7 @@ def _batch_size(found: ast.ClassDef, init: Function | None, shown: str) -> Itera
         if not isinstance(statement, (ast.Assign, ast.AnnAssign)):
             continue
         targets = statement.targets if isinstance(statement, ast.Assign) else [statement.target]
-        names = {ast.unparse(target) for target in targets}
+        names = {_text(target) for target in targets}
         if not names & {"batch_size", "self.batch_size"} or statement.value is None:
             continue
         try:
@@ -238,6 +238,14 @@ def _batch_size(found: ast.ClassDef, init: Function | None, shown: str) -> Itera
                 "batch-size",
                 f"{shown}, line {statement.lineno}: batch_size must be a whole number, 1 or more.",
             )
+
+
+def _text(node: ast.expr) -> str:
+    """Return an expression as text; empty, which no name is, where it is too deep for that."""
+    try:
+        return ast.unparse(node)
+    except (RecursionError, ValueError):
+        return ""
 
 
 def _imports(module: ast.Module) -> set[str]:

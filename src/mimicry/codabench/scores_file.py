@@ -66,8 +66,8 @@ def platform_scores(
     read = _read(output)
     if isinstance(read, str):
         return PlatformScores({}, read, False, ())
-    (content,) = read
-    if _has_no_json(content):
+    content, size = read
+    if _has_no_json(content, size):
         return PlatformScores(
             {},
             None,
@@ -81,15 +81,17 @@ def platform_scores(
     return _keep(content, columns, primary, alone)
 
 
-def _read(output: Path) -> tuple[Any] | str:
+def _read(output: Path) -> tuple[Any, int] | str:
     json_file, text_file = output / "scores.json", output / "scores.txt"
     try:
         if json_file.is_dir() and not json_file.is_symlink():
             return NOT_OPENED
         if json_file.is_file() and not json_file.is_symlink():
-            return (json.loads(_text(json_file)),)
+            text = _text(json_file)
+            return json.loads(text), len(text)
         if text_file.is_file() and not text_file.is_symlink():
-            return (load_yaml(_text(text_file)),)
+            text = _text(text_file)
+            return load_yaml(text), len(text)
     except YAML_FAULTS:
         return NOT_DECODED
     return NOT_FOUND
@@ -148,10 +150,14 @@ def _number(raw: object) -> float | None:
     return value if math.isfinite(value) and abs(value) < TOO_LARGE else None
 
 
-def _has_no_json(content: object) -> bool:
-    """Tell whether a float somewhere in `content` cannot be sent as JSON."""
+def _has_no_json(content: object, size: int) -> bool:
+    """Tell whether something in `content`, read from `size` bytes, cannot be sent as JSON.
+
+    That is a float which is not finite, or aliases of YAML that multiply what the file holds
+    or never end: any other value takes at least a byte of its own.
+    """
     waiting = [content]
-    for _ in range(LARGEST_FILE):
+    for _ in range(size + 1):
         if not waiting:
             return False
         item = waiting.pop()

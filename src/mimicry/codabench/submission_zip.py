@@ -123,11 +123,21 @@ def unpack_submission(path: Path, folder: Path) -> None:
 def _content(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> Iterator[bytes]:
     """Yield an entry's content; apart from the writing, so that a full disk is no damage."""
     try:
-        with archive.open(entry) as source:
-            while data := source.read(MIB):
-                yield data
+        yield from _read(archive, entry)
     except ZIP_FAULTS as error:
         raise _damaged(entry, error) from error
+
+
+def _read(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> Iterator[bytes]:
+    """Yield what an entry holds, which must be as much as the listing says."""
+    left = entry.file_size
+    with archive.open(entry) as source:
+        while data := source.read(MIB):
+            left -= len(data)
+            yield data
+    # Python's reader takes a file that ends too early for a whole one.
+    if left:
+        raise zipfile.BadZipFile("its size is not the one listed")
 
 
 def damaged_member(archive: zipfile.ZipFile, budget: int) -> tuple[str | None, bool]:
@@ -147,9 +157,8 @@ def damaged_member(archive: zipfile.ZipFile, budget: int) -> tuple[str | None, b
             continue
         budget -= entry.file_size
         try:
-            with archive.open(entry) as file:
-                while file.read(MIB):
-                    pass
+            for _ in _read(archive, entry):
+                pass
         except ZIP_FAULTS:
             return entry.filename, False
     return None, complete

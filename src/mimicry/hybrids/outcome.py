@@ -134,7 +134,8 @@ def _recorded_error(record: dict[str, Any]) -> MimicryError:
         or len(code) > 64
         or not _CODE.fullmatch(code)
         or not isinstance(sentence, str)
-        or not sentence.strip()
+        # Of a long text the beginning counts, and that may be white space.
+        or not one_line(sentence)
     ):
         return _broken("says failed without a known kind, code and sentence")
     return _ERROR_KINDS[kind](code, sentence)

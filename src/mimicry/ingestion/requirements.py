@@ -22,7 +22,7 @@ SHOWN_FAULTS = 20
 LONGEST_LINE = 300
 
 # A comment begins at the line's start or after white space, as pip has it.
-_COMMENT = re.compile(r"(^|\s+)#.*$")
+_COMMENT = re.compile(r"(^|(?<=\s))#.*$")
 # Names under which people know a package that is registered under another one.
 _KNOWN_AS = {
     "pytorch": "torch",
@@ -71,19 +71,22 @@ def read_allowed(path: Path) -> Allowed:
         ) from error
     allowed: dict[str, SpecifierSet] = {}
     for number, line in _logical_lines(text):
+        shown = one_line(line, 80)
         try:
+            if len(line) > LONGEST_LINE:
+                raise InvalidRequirement(f"it is longer than {LONGEST_LINE} characters")
             requirement = Requirement(line)
-        except InvalidRequirement as error:
+        except (InvalidRequirement, RecursionError) as error:
             raise BundleError(
                 "allowed-packages",
-                f"{path.name}, line {number}: {line!r} is not a requirement ({error}). "
+                f"{path.name}, line {number}: '{shown}' is not a requirement ({error}). "
                 "Write one as name>=lower,<upper.",
             ) from error
         name = canonicalize_name(requirement.name)
         if requirement.url or requirement.extras or requirement.marker or name in allowed:
             raise BundleError(
                 "allowed-packages",
-                f"{path.name}, line {number}: {line!r} must be a name with versions only, "
+                f"{path.name}, line {number}: '{shown}' must be a name with versions only, "
                 "and each name may stand once.",
             )
         allowed[name] = requirement.specifier

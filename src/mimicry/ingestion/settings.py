@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from mimicry.errors import BundleError
+from mimicry.errors import BundleError, one_line
 
 SETTINGS_FILE = "phase.json"
 TIME_LIMIT_VARIABLE = "MIMICRY_TIME_LIMIT"
@@ -18,6 +18,8 @@ PLATFORM_DEFAULT_LIMIT = 600.0
 DEADLINE_SHARE = 0.9
 # A year; more is a mistake, and trips timers.
 LONGEST_LIMIT = 366 * 86400
+# Of the phase's name, which the log shows.
+LONGEST_SOURCE = 100
 
 # Decoded images wait in at most this many bytes (more where two images need it).
 DECODE_BUDGET = 512 * 2**20
@@ -61,7 +63,7 @@ def read_time_limit(program: Path, environment: Mapping[str, str] = os.environ) 
     try:
         settings = json.loads(path.read_text(encoding="utf-8"))
         limit = settings["execution_time_limit"]
-        phase = str(settings.get("phase", SETTINGS_FILE))
+        phase = one_line(str(settings.get("phase", SETTINGS_FILE)), LONGEST_SOURCE)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise BundleError(
             "time-limit",
@@ -69,9 +71,10 @@ def read_time_limit(program: Path, environment: Mapping[str, str] = os.environ) 
             f"({type(error).__name__}). Pack the bundle anew with: mimicry pack",
         ) from error
     where = f"execution_time_limit in {SETTINGS_FILE}"
-    if isinstance(limit, bool) or not isinstance(limit, (int, float)) or limit > LONGEST_LIMIT:
+    # Compared before it is converted: a whole number may be too large for a float.
+    if isinstance(limit, bool) or not isinstance(limit, (int, float)) or abs(limit) > LONGEST_LIMIT:
         limit = math.nan
-    return TimeLimit(_positive(float(limit), where), phase)
+    return TimeLimit(_positive(float(limit), where), phase or SETTINGS_FILE)
 
 
 def _positive(seconds: float, where: str) -> float:

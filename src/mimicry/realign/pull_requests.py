@@ -212,6 +212,7 @@ def _unpacked(reference: Path) -> Iterator[Path]:
     import zipfile
 
     from mimicry.codabench.scratch import scratch_folder
+    from mimicry.codabench.submission_zip import ZIP_FAULTS
 
     with scratch_folder() as folder:
         try:
@@ -223,7 +224,7 @@ def _unpacked(reference: Path) -> Iterator[Path]:
                         "the folder.",
                     )
                 archive.extractall(folder)
-        except (OSError, zipfile.BadZipFile) as error:
+        except ZIP_FAULTS as error:
             raise BundleError(
                 "reference-missing",
                 f"{reference} cannot be read as a zip ({error}); name what `mimicry realign "

@@ -84,7 +84,10 @@ def parse_document(raw: bytes, name: str) -> Document:
             _syntax_edit(problem),
             line=mark.line + 1 if mark is not None else 0,
         )
-    except (ValueError, TypeError, LookupError, ArithmeticError, RecursionError) as error:
+    except (
+        *(ValueError, TypeError, LookupError, ArithmeticError),
+        *(RecursionError, AttributeError),
+    ) as error:
         # The date 2026-13-45 and the like: YAML by its grammar, no value by its content.
         document.fault(
             (),

@@ -44,7 +44,7 @@ def read_checkpoint(path: Path, key: str) -> Mapping[str, Any] | None:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         return None
-    except UnicodeDecodeError as error:
+    except (OSError, UnicodeDecodeError) as error:
         raise broken_checkpoint(path) from error
     try:
         document = json.loads(text)
@@ -134,6 +134,12 @@ def finite_number(value: object, path: Path) -> float:
     BundleError
         ``search-checkpoint-broken`` when it is anything else.
     """
-    if type(value) not in (int, float) or not np.isfinite(float(value)):  # type: ignore[arg-type]
+    if not isinstance(value, int | float) or isinstance(value, bool):
         raise broken_checkpoint(path)
-    return float(value)  # type: ignore[arg-type]
+    try:
+        number = float(value)
+    except OverflowError as error:
+        raise broken_checkpoint(path) from error
+    if not np.isfinite(number):
+        raise broken_checkpoint(path)
+    return number
