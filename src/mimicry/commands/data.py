@@ -4,6 +4,8 @@ from pathlib import Path
 
 import click
 
+from mimicry.commands.data_audit import audit
+from mimicry.commands.data_build import build
 from mimicry.commands.options import ANY_PATH, FOLDER, find, read_size
 
 _NAMES = {"development": "val", "final": "test"}
@@ -12,13 +14,18 @@ _NAMES = {"development": "val", "final": "test"}
 @click.group(
     epilog="""\b
 Examples:
+  mimicry data build photographs/ labels.csv
+  mimicry data audit
   mimicry data demo
-  mimicry data demo --like ref_val.csv --phase development
   mimicry data zoo
   mimicry data clean"""
 )
 def data() -> None:
-    """Make data sets, and remove them."""
+    """Make data sets, check them, and remove them."""
+
+
+data.add_command(build)
+data.add_command(audit)
 
 
 @data.command(

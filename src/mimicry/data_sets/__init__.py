@@ -1,0 +1,1 @@
+"""An organiser's own data sets: built from photographs, and audited for cheap clues."""
