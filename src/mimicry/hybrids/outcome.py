@@ -11,6 +11,7 @@ from mimicry.files import UnusableFile, read_regular_file
 from mimicry.hybrids.predictions import FILE_NAME
 from mimicry.hybrids.tables import MAX_TABLE_BYTES, MAX_TABLE_ROWS
 from mimicry.reports.hybrid_facts import Costs
+from mimicry.scoring.worker_record import check_ingestion_ended
 
 RECORD_NAME = "ingestion.json"
 MAX_RECORD_BYTES = 1024 * 1024
@@ -32,7 +33,6 @@ _LONGEST_SECONDS = 366 * 86400
 _MOST_BYTES = 2**50
 _MOST_REPLACED = 20
 _LONGEST_REPLACED = 120
-_WORKER_EXIT_CODE = re.compile(rb"^ingestionExitCode:[ \t]*([^\s#]+)", re.MULTILINE)
 
 
 class Outcome(NamedTuple):
@@ -90,7 +90,7 @@ def read_outcome(folder: Path) -> Outcome:
     digest = record.get("predictions_sha256")
     if state != "finished" or not isinstance(digest, str) or not _SHA256.fullmatch(digest):
         raise _broken("lacks a known state or the predictions' SHA-256")
-    _check_worker_record(folder / "metadata")
+    check_ingestion_ended(folder)
     try:
         data = read_regular_file(folder / FILE_NAME, MAX_TABLE_BYTES)
     except UnusableFile as fault:
@@ -139,32 +139,6 @@ def _recorded_error(record: dict[str, Any]) -> MimicryError:
     ):
         return _broken("says failed without a known kind, code and sentence")
     return _ERROR_KINDS[kind](code, sentence)
-
-
-def _check_worker_record(path: Path) -> None:
-    """Refuse a finished record when the platform says that ingestion did not end well.
-
-    A submission's files can reach this folder without ingestion having run at
-    all. The platform's worker writes `path` itself; dry runs have none.
-    """
-    try:
-        data = read_regular_file(path, MAX_RECORD_BYTES)
-    except UnusableFile as fault:
-        if str(fault) == "is missing":
-            return
-        raise BundleError(
-            "ingestion-exit-code",
-            f"The platform's record of the run {fault}, so these predictions are not graded. "
-            "The organisers should look at the worker.",
-        ) from None
-    found = _WORKER_EXIT_CODE.search(data)
-    if found and found[1] != b"0":
-        raise BundleError(
-            "ingestion-exit-code",
-            "The platform says that ingestion did not end with exit code 0, yet ingestion.json "
-            "says finished, so these predictions are not graded. Submit again; if it happens "
-            "twice, the organisers should look at the worker and the container image.",
-        )
 
 
 def _costs(record: dict[str, Any]) -> Costs:

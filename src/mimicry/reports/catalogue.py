@@ -128,6 +128,11 @@ MODELS = (
                 "leave inherited file descriptors alone",
             ),
             Entry(
+                "submission-command-refused",
+                "`metadata` in the submission has a `command`, and this competition takes none",
+                "remove that line; ingestion loads `model.py` by itself",
+            ),
+            Entry(
                 "ingestion-unfinished",
                 "ingestion was ended before it could say why: time limit, memory, the machine",
                 "submit again; look at time and memory",

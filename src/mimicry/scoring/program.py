@@ -27,6 +27,7 @@ from mimicry.scoring.output import (
 from mimicry.scoring.page import leave_page, leave_reason
 from mimicry.scoring.sealed import opened_source, shown_as
 from mimicry.scoring.settings import read_phase_settings
+from mimicry.scoring.worker_record import refuse_own_command
 
 
 def run_scoring(
@@ -50,7 +51,8 @@ def run_scoring(
         ``detailed_results.html`` and as the last line on stderr. Wrong usage
         raises ``SystemExit(2)``.
     """
-    source, output = _parse_arguments(program, arguments)
+    options = _parse_arguments(program, arguments)
+    source, output = options.input_dir, options.output_dir
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
     tell(
@@ -64,10 +66,19 @@ def run_scoring(
             remove_results(output)
         leave_reason(program, program_folder, output, MimicryError("bug", BUG_SENTENCE))
 
-    return run_program(lambda: _score(program, program_folder, source, output), on_bug=on_bug)
+    def run() -> None:
+        _score(program, program_folder, options)
+
+    return run_program(run, on_bug=on_bug)
 
 
-def _parse_arguments(program: ScoringProgram, arguments: Sequence[str] | None) -> tuple[Path, Path]:
+class _Options(argparse.Namespace):
+    input_dir: Path
+    output_dir: Path
+    refuse_commands: bool
+
+
+def _parse_arguments(program: ScoringProgram, arguments: Sequence[str] | None) -> _Options:
     name = f"score_{program.task}.py"
     parser = argparse.ArgumentParser(
         prog=name,
@@ -83,20 +94,28 @@ def _parse_arguments(program: ScoringProgram, arguments: Sequence[str] | None) -
     parser.add_argument(
         "output_dir", metavar="OUTPUT_DIR", nargs="?", type=Path, default=Path("/app/output")
     )
-    options = parser.parse_args(arguments)
+    parser.add_argument(
+        "--refuse-commands",
+        action="store_true",
+        help="grade no submission that was started with a command of its own",
+    )
+    options = parser.parse_args(arguments, namespace=_Options())
     if not options.input_dir.is_dir():
         parser.error(f"INPUT_DIR {options.input_dir} is not a folder")
     if options.output_dir.exists() and not options.output_dir.is_dir():
         parser.error(f"OUTPUT_DIR {options.output_dir} is not a folder")
-    return options.input_dir, options.output_dir
+    return options
 
 
-def _score(program: ScoringProgram, program_folder: Path, source: Path, output: Path) -> None:
+def _score(program: ScoringProgram, program_folder: Path, options: _Options) -> None:
     started = time.monotonic()
+    source, output = options.input_dir, options.output_dir
     _prepare(output)
     # The page reads the reference data again, so they stay open until it is written.
     with contextlib.ExitStack() as held:
         try:
+            if options.refuse_commands:
+                refuse_own_command(source / "res")
             settings = read_phase_settings(program_folder, program.task)
             sealed = None if settings is None else settings.sealed
             opened = held.enter_context(opened_source(source, sealed))
