@@ -183,7 +183,7 @@ def _without_system_faults(program: _Program) -> _Program:
             return program()
         except OSError as error:
             number = _number(error)
-            where = f"{error.filename}" if error.filename else "A file"
+            where = _where(error)
             if number in _FULL:
                 raise BundleError(
                     "disk-full",
@@ -199,6 +199,14 @@ def _without_system_faults(program: _Program) -> _Program:
             raise
 
     return wrapped
+
+
+def _where(error: OSError) -> str:
+    """Return the file that an error is about, as far as it is known."""
+    if isinstance(error, shutil.Error) and error.args and isinstance(error.args[0], list):
+        # Copying a folder gives (source, target, reason) of every file that it could not copy.
+        return next((str(one[1]) for one in error.args[0] if len(one) == 3), "A file")
+    return f"{error.filename}" if error.filename else "A file"
 
 
 def _number(error: OSError) -> int:

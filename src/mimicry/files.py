@@ -7,6 +7,7 @@ import secrets
 import shutil
 import stat
 import subprocess
+from contextlib import suppress
 from pathlib import Path
 
 
@@ -26,8 +27,12 @@ def write_atomically(path: Path, data: bytes | str) -> None:
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
+    except BaseException as error:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.filename is None:
+            # A failed write does not say of which file it was.
+            error.filename = str(path)
         raise
 
 

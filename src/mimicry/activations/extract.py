@@ -29,6 +29,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from mimicry.activations.entries import ModelEntry, entry_document
+from mimicry.activations.device_faults import is_device_fault, is_device_memory
 from mimicry.activations.locks import StoreBusyError, wait_until_free
 from mimicry.activations.manifest import read_manifest
 from mimicry.activations.plans import Plan, cache_folder, shard_rows
@@ -218,7 +219,7 @@ def extract_model(room: Room, index: int, *, count: Count, say: Say) -> Outcome:
             # From a signal handler: the task's time is over, which is not this model's fault.
             raise
         code, sentence = _explained(error)
-        if code == "model-failed":
+        if code in {"model-failed", "device-failed"}:
             say(traceback.format_exc().rstrip())
         outcome = Outcome(entry.label, "failed", f"{sentence} [{code}]", code)
     finally:
@@ -387,11 +388,19 @@ def _of_submitit(error: BaseException) -> bool:
 
 def _explained(error: BaseException) -> tuple[str, str]:
     name = type(error).__name__
-    if name == "OutOfMemoryError" or isinstance(error, MemoryError):
+    if is_device_memory(error):
         return (
             "device-memory",
             f"Memory ran out ({one_line(str(error), 200)}); use smaller batches (--batch-size), "
             "fewer workers, or another device.",
+        )
+    if is_device_fault(error):
+        return (
+            "device-failed",
+            # What torch adds on how to find a bug fills lines.
+            f"The device failed ({name}: {one_line(str(error).partition(chr(10))[0], 200)}); look "
+            "at it (`nvidia-smi`), then run the same command again, which keeps what is written. "
+            "Should it fail at the same model every time, mend that model.",
         )
     return (
         "model-failed",

@@ -277,9 +277,11 @@ def _tried(entry: ModelEntry, model: nn.Module, taps: Taps, device: torch.device
     with _about(entry):
         try:
             (output,) = taps.whole(torch.zeros(2, 3, crop, crop, device=device))
-        except (BundleError, torch.OutOfMemoryError):
+        except BundleError:
             raise
         except Exception as error:  # a model may raise anything
+            if is_device_memory(error) or is_device_fault(error):
+                raise
             raise BundleError(
                 "model-failed",
                 f"the model cannot compute images of {crop} x {crop} pixels "

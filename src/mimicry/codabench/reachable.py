@@ -6,12 +6,15 @@ of it beside the entry script, so that a program is complete by itself.
 
 import ast
 from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeGuard
 
 from mimicry.errors import BundleError
 
 PACKAGE = "mimicry"
+
+_Reference = ast.Import | ast.ImportFrom | ast.Constant
 
 
 class Reachable(NamedTuple):
@@ -81,16 +84,7 @@ def _imports(
     path: Path, shown: str, module: str | None, root: Path, imported: set[str]
 ) -> Iterator[str]:
     """Yield the package's modules that one file needs; note the others in `imported`."""
-    try:
-        tree = ast.parse(path.read_bytes(), shown)
-    except (SyntaxError, ValueError) as error:
-        line = getattr(error, "lineno", None)
-        raise BundleError(
-            "program-syntax",
-            f"{shown}{f' line {line}' if line else ''} is not valid Python: "
-            f"{getattr(error, 'msg', None) or error}.",
-        ) from None
-    for node in _runtime_nodes(tree):
+    for node in _references(path.read_bytes(), shown):
         if isinstance(node, ast.Import):
             for alias in node.names:
                 if _is_ours(alias.name):
@@ -108,13 +102,30 @@ def _imports(
             for alias in node.names:
                 if _module_file(root, f"{base}.{alias.name}"):
                     yield f"{base}.{alias.name}"
-        elif (
-            isinstance(node, ast.Constant)
-            and isinstance(node.value, str)
-            and node.value.startswith(f"{PACKAGE}.")
-            and _module_file(root, node.value)
-        ):
-            yield node.value
+        elif _module_file(root, str(node.value)):
+            yield str(node.value)
+
+
+# Every run stages the same programs, and looks once more at them for its record.
+@lru_cache(maxsize=1024)
+def _references(source: bytes, shown: str) -> tuple[_Reference, ...]:
+    """Return a file's imports, and its texts that may be a module's full name."""
+    try:
+        tree = ast.parse(source, shown)
+    except (SyntaxError, ValueError) as error:
+        line = getattr(error, "lineno", None)
+        raise BundleError(
+            "program-syntax",
+            f"{shown}{f' line {line}' if line else ''} is not valid Python: "
+            f"{getattr(error, 'msg', None) or error}.",
+        ) from None
+    return tuple(node for node in _runtime_nodes(tree) if _may_refer(node))
+
+
+def _may_refer(node: ast.AST) -> TypeGuard[_Reference]:
+    if isinstance(node, ast.Constant):
+        return isinstance(node.value, str) and node.value.startswith(f"{PACKAGE}.")
+    return isinstance(node, ast.Import | ast.ImportFrom)
 
 
 def _runtime_nodes(tree: ast.AST) -> Iterator[ast.AST]:

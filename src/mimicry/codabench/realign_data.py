@@ -187,6 +187,9 @@ def _lay(source: Source, name: str, folder: Path, limit: int) -> None:
             file.write(source.read(name, min(limit, size)))
             file.truncate(size)
     except (SourceError, OSError, ValueError, OverflowError) as error:
+        if isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}:
+            # This machine's fault; a size that no file can have is the data's.
+            raise
         reason = str(error) if isinstance(error, SourceError) else "cannot be unpacked"
         raise BundleError("data-zip", f"{name} of the reference data {reason}.") from None
 

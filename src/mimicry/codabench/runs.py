@@ -179,7 +179,9 @@ def run_submission(request: RunRequest, report: Report = print) -> RunRecord:
         record = _begin(request, output, sha256_file(archive), image, report)
         earlier = _earlier_provenance(output, report)
         staging = output / STAGING
-        remove_tree(staging)
+        # A container that the engine lost may still write there, until Docker is used again.
+        with writable(staging, "run-folder-unwritable", CHOOSE_ANOTHER):
+            remove_tree(staging)
         try:
             plans, record = _plan(request, record, output, staging, report)
             if not plans:
@@ -218,7 +220,7 @@ def run_submission(request: RunRequest, report: Report = print) -> RunRecord:
                 origin = replace(origin, tasks={**origin.tasks, key: found})
                 _write(output, record, origin)
         finally:
-            remove_tree(staging)
+            _remove_staging(staging, report)
         done = all(task.state == FINISHED for task in record.tasks.values())
         record = replace(record, state=FINISHED if done else FAILED, finished=now())
         _write(output, record, origin)
@@ -270,6 +272,17 @@ def failure_tail(folder: Path, key: str) -> list[str]:
     Empty for a task that printed nothing or never started.
     """
     return last_lines(folder / key / "prediction" / "participant.log", TAIL_LINES)
+
+
+def _remove_staging(staging: Path, report: Report) -> None:
+    """Remove what a run worked in; what is still written to is left to the next one."""
+    try:
+        remove_tree(staging)
+    except OSError as error:
+        report(
+            f"note: {staging} cannot be removed yet ({error.strerror or error}); the next run in "
+            "this folder removes it."
+        )
 
 
 def _write(output: Path, record: RunRecord, origin: Provenance) -> None:

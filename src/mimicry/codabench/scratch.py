@@ -30,9 +30,7 @@ def scratch_folder() -> Iterator[Path]:
         `temporary-folder` when none can be made.
     """
     try:
-        folder = Path(tempfile.mkdtemp(prefix=PREFIX)).resolve()
-        lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        folder, lock = _new_locked()
         _remove_abandoned(folder.parent)
     except OSError as error:
         raise BundleError(
@@ -47,12 +45,31 @@ def scratch_folder() -> Iterator[Path]:
         os.close(lock)
 
 
+def _new_locked() -> tuple[Path, int]:
+    """Make a folder and lock it; return both."""
+    while True:
+        folder = Path(tempfile.mkdtemp(prefix=PREFIX)).resolve()
+        with suppress(FileNotFoundError):
+            lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX)
+                # Where the clock has jumped ahead, another process may have taken the new
+                # folder for an abandoned one.
+                if os.path.samestat(os.fstat(lock), folder.lstat()):
+                    return folder, lock
+            except BaseException:
+                os.close(lock)
+                raise
+            os.close(lock)
+
+
 def _remove_abandoned(parent: Path) -> None:
     """Remove folders of this user that nobody holds any more."""
     for folder in parent.glob(f"{PREFIX}*"):
         with suppress(OSError):
             found = folder.lstat()
-            if found.st_uid != os.getuid() or time.time() - found.st_mtime < SETTLED:
+            # One from the future is from before the clock was set back.
+            if found.st_uid != os.getuid() or abs(time.time() - found.st_mtime) < SETTLED:
                 continue
             descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
             try:

@@ -1,6 +1,7 @@
 """Why a step of a task failed, and whose it is to mend."""
 
 import re
+import signal
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +12,8 @@ from mimicry.codabench.run_files import last_lines, read_ingestion_state
 from mimicry.codabench.task_plan import TaskPlan
 from mimicry.errors import one_line
 
+# Neither program sends itself these: they come from people, or from a machine in need.
+_FROM_OUTSIDE = {signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP}
 _CODE = re.compile(r"^(?P<sentence>.*) \[(?P<code>[a-z0-9-]{1,60})\]$")
 
 
@@ -82,6 +85,13 @@ def _exit_problem(plan: TaskPlan, step: str, folder: Path, result: JobResult) ->
     if match:
         return Problem(match["sentence"], match["code"], kind)
     name = "Ingestion" if step == "ingestion" else f"Scoring of task {plan.task.key}"
+    if not result.out_of_memory and result.exit_code - 128 in _FROM_OUTSIDE:
+        return Problem(
+            f"{name} {result.ending()}, from outside or because this machine's memory ran out. "
+            "Run it again.",
+            f"{step}-exit",
+            "bundle",
+        )
     if result.out_of_memory:
         # Whose fault it is: only ingestion runs the participant's code.
         owner = "submission" if step == "ingestion" else "bundle"

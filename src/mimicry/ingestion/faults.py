@@ -3,6 +3,7 @@
 ``pages/errors.md`` lists the codes with causes and cures; a test holds the two together.
 """
 
+import re
 import signal
 from typing import NamedTuple
 
@@ -10,6 +11,13 @@ from mimicry.errors import SubmissionError, one_line
 
 # Of a text that the submission chose, so much is shown.
 SHOWN_TEXT = 300
+
+# What a lost GPU makes a model raise; a model can say so itself, and stays the one to blame.
+_GPU = re.compile(r"CUDA|cuDNN|CUBLAS|AcceleratorError|HIP error", re.I)
+_PERHAPS_THE_GPU = (
+    " If it runs on another GPU, this machine's may have failed or be full: hand it in again, or "
+    "tell the organisers."
+)
 
 _SENTENCES = {
     "model-import": "model.py cannot be imported: {text}. Run python model.py in the container's "
@@ -63,6 +71,8 @@ def reported_fault(code: str, position: int, text: str, place: Place) -> Submiss
         image=image,
         place=f" at {image}" if known else "",
     )
+    if _GPU.search(text):
+        sentence += _PERHAPS_THE_GPU
     return SubmissionError(code, sentence)
 
 

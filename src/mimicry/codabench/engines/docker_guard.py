@@ -13,7 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 
 from mimicry.codabench.engines.docker_client import docker_client
@@ -46,14 +46,17 @@ def guarded() -> Iterator[str]:
         raise
     finally:
         theirs.close()
-    made = False
+    made, there = False, False
     with ours:
         try:
             yield name
             made = True
         finally:
+            # An engine that has gone must not hide why this is left; the guard goes on trying.
+            with nullcontext() if made else suppress(BundleError):
+                there = remove_container(name)
             # Without it, an engine that was interrupted may still be making the container.
-            if remove_container(name) or made:
+            if there or made:
                 # Killed, the guard is of no use any more, and the run none the worse.
                 with suppress(OSError):
                     ours.send(b".", socket.MSG_NOSIGNAL)
