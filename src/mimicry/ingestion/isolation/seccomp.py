@@ -1,7 +1,7 @@
 """A filter of system calls for the model's process (Linux, x86-64 and aarch64).
 
 Landlock guards files, TCP, signals and abstract sockets. It has no hook for watching
-folders, for limits of other processes, for modes, owners and times of files, for
+folders, for limits of other processes, for modes and owners of files, for
 other sockets, nor for what persists in the kernel. The filter takes these. It needs no
 capability; it binds the process for good, and all that it starts.
 """
@@ -58,11 +58,10 @@ _UNSUPPORTED = (
     *("fremovexattr", "fsetxattr", "lremovexattr", "lsetxattr", "removexattr", "removexattrat"),
     *("setxattr", "setxattrat"),
 )
-# Answered with success, and nothing is done. Libraries set modes and times after copying
-# a file and give up when they may not; that it has no effect harms none of them.
-_PRETENDED = (
-    *("chmod", "fchmod", "fchmodat", "fchmodat2", "futimesat", "utime", "utimensat", "utimes"),
-)
+# Answered with success, and nothing is done. Libraries set modes after copying a file and
+# give up when they may not; that it has no effect harms none of them. Times are left alone:
+# `Path.touch` takes a success for a file that is there.
+_PRETENDED = ("chmod", "fchmod", "fchmodat", "fchmodat2")
 
 _NEW_NAMESPACES = 0x02000000 | 0x04000000 | 0x08000000 | 0x10000000 | 0x20000000 | 0x40000000
 _NEW_NAMESPACES |= 0x00020000

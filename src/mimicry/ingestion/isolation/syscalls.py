@@ -58,7 +58,6 @@ NUMBERS: Mapping[str, tuple[int | None, int | None]] = {
     "fsmount": (432, 432),
     "fsopen": (430, 430),
     "fspick": (433, 433),
-    "futimesat": (261, None),
     "init_module": (175, 105),
     "inotify_add_watch": (254, 27),
     "inotify_init": (253, None),
@@ -134,9 +133,6 @@ NUMBERS: Mapping[str, tuple[int | None, int | None]] = {
     "umount2": (166, 39),
     "unshare": (272, 97),
     "userfaultfd": (323, 282),
-    "utime": (132, None),
-    "utimensat": (280, 88),
-    "utimes": (235, None),
     "vhangup": (153, 58),
 }
 
