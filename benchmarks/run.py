@@ -31,6 +31,7 @@ BENCHMARKS = (
     "extraction",
     "search",
     "realign",
+    "audit",
 )
 RESULTS = HERE / "RESULTS.md"
 INTRODUCTION = """\
