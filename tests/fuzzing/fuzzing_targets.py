@@ -22,6 +22,7 @@ TARGETS = (
     "catalogue",
     "matrix",
     "scores_file",
+    "sealed",
     "model_code",
 )
 LONGEST_INPUT = 4096
