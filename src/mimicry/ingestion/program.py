@@ -1,6 +1,5 @@
 """The ingestion program: from four folders to predictions, or one sentence why not."""
 
-import argparse
 import os
 import platform
 import signal
@@ -28,9 +27,10 @@ from mimicry.errors import (
 )
 from mimicry.files import remove_tree, write_atomically
 from mimicry.ingestion import faults, overlay, pins, requirements, supervisor
+from mimicry.ingestion.arguments import Arguments, clash, parse
 from mimicry.ingestion.images import list_images
 from mimicry.ingestion.isolation.hiding import hidden_input
-from mimicry.ingestion.isolation.plan import DISK_LIMIT, Walls, find_layout
+from mimicry.ingestion.isolation.plan import Walls, find_layout
 from mimicry.ingestion.outcome import (
     BUG_FILE,
     LOG_FILE,
@@ -49,37 +49,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 ALLOWED_FILE = "allowed_packages.txt"
-REQUIRE_VARIABLE = "MIMICRY_REQUIRE_ISOLATION"
-_EXAMPLES = """\
-The four folders default to the platform's own, so that it runs there without any.
-
-examples:
-  python3 ingestion.py
-  python3 ingestion.py input_data output ingestion_program my_submission
-  MIMICRY_TIME_LIMIT=60 python3 ingestion.py input_data output ingestion_program my_submission
-  python3 ingestion.py --require-isolation --weights /app/data/weights
-
-environment:
-  MIMICRY_TIME_LIMIT  seconds, instead of the phase's limit (dry runs)
-  MIMICRY_WHEELS      folder of wheels for requirements that are not installed
-  MIMICRY_REQUIRE_ISOLATION=1  as --require-isolation (dry runs)
-
-exit codes: 0 done, 1 a bug of this program, 2 wrong usage,
-            3 the submission's fault, 4 the organiser's fault
-"""
-
-
-class Arguments(argparse.Namespace):
-    """The four folders of a run, and what models may have."""
-
-    input: Path
-    output: Path
-    program: Path
-    submission: Path
-    weights: list[Path]
-    allow_network: bool
-    require_isolation: bool
-    disk_limit: int
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -100,10 +69,10 @@ def main(arguments: Sequence[str]) -> int:
         Exit code: 0, 1, 2, 3 or 4.
     """
     started = time.monotonic()
-    folders = _parse(arguments)
-    clash = _clash(folders)
-    if clash:
-        print(f"ingestion.py: error: {clash}", file=sys.stderr)
+    folders = parse(arguments)
+    wrong = clash(folders)
+    if wrong:
+        print(f"ingestion.py: error: {wrong}", file=sys.stderr)
         return EXIT_USAGE
     folders.output = folders.output.resolve()
 
@@ -129,65 +98,6 @@ def _cannot_write(output: Path, error: OSError) -> BundleError:
         failed = Outcome("failed", "bundle", fault.code, fault.sentence, versions=_versions())
         write_outcome(output, failed)
     return fault
-
-
-def _parse(arguments: Sequence[str]) -> Arguments:
-    parser = argparse.ArgumentParser(
-        prog="ingestion.py",
-        description="Run a submission's model over the input images and write its predictions.",
-        epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    for name, default, text in (
-        ("input", "/app/input_data", "folder of images"),
-        ("output", "/app/output", "folder for the predictions; it is emptied first"),
-        ("program", "/app/program", "the ingestion program's own folder"),
-        ("submission", "/app/ingested_program", "the unpacked submission"),
-    ):
-        metavar = f"{name.upper()}_DIR"
-        parser.add_argument(
-            name, nargs="?", type=Path, default=Path(default), metavar=metavar,
-            help=f"{text} (default: {default})",
-        )  # fmt: skip
-    parser.add_argument(
-        "--weights", action="append", type=Path, default=[], metavar="FOLDER",
-        help="show this folder to models, read-only, as /app/data/weights (may be repeated)",
-    )  # fmt: skip
-    parser.add_argument(
-        "--allow-network", action="store_true", help="let models use the container's network"
-    )
-    parser.add_argument(
-        "--disk-limit", type=_gibibytes, default=DISK_LIMIT, metavar="GIB",
-        help="how much a model may fill on disk (default: 8)",
-    )  # fmt: skip
-    parser.add_argument(
-        "--require-isolation",
-        action="store_true",
-        default=os.environ.get(REQUIRE_VARIABLE) == "1",
-        help="start no model where a protection is missing",
-    )
-    return parser.parse_args(arguments, namespace=Arguments())
-
-
-def _gibibytes(text: str) -> int:
-    number = float(text)
-    if not 0 < number <= 2**20:
-        raise argparse.ArgumentTypeError(f"{text} is no size in GiB above 0")
-    return int(number * 2**30)
-
-
-def _clash(folders: Arguments) -> str | None:
-    """Refuse an output folder whose emptying would take something else along."""
-    output = folders.output.resolve()
-    if not folders.program.is_dir():
-        return f"PROGRAM_DIR is not a folder: {folders.program}"
-    for name in ("input", "program", "submission"):
-        other = getattr(folders, name).resolve()
-        if output == other or output in other.parents or other in output.parents:
-            return f"OUTPUT_DIR is emptied first, so it must lie apart from {name.upper()}_DIR"
-    if output in {Path("/"), Path.home()}:
-        return f"OUTPUT_DIR is emptied first; {output} is no place for that"
-    return None
 
 
 def _run(folders: Arguments, started: float) -> int:
