@@ -47,6 +47,8 @@ def parse(arguments: Sequence[str]) -> Arguments:
         description="Run a submission's model over the input images and write its predictions.",
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
+        # A flag decides about protection: none is guessed from its beginning.
+        allow_abbrev=False,
     )
     for name, default, text in (
         ("input", "/app/input_data", "folder of images"),

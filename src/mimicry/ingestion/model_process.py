@@ -189,6 +189,7 @@ def start_model(
         ],
         environment=environment,
         readable=access.readable,
+        unprivileged=access.unprivileged,
         writable=access.writable,
         devices=access.devices,
         network=walls.network,

@@ -87,6 +87,8 @@ def _parse_arguments(program: ScoringProgram, arguments: Sequence[str] | None) -
         "into OUTPUT_DIR.",
         epilog=f"Example: python3 {name} /app/input /app/output. Exit codes: 0 scored, 1 our own "
         "bug, 2 wrong usage, 3 the submission's fault, 4 the organiser's.",
+        # A flag decides what is graded: none is guessed from its beginning.
+        allow_abbrev=False,
     )
     parser.add_argument(
         "input_dir", metavar="INPUT_DIR", nargs="?", type=Path, default=Path("/app/input")

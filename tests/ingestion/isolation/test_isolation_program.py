@@ -1,6 +1,7 @@
 """The ingestion program's walls as a whole: what is said of them, asked for, and left without."""
 
 import json
+import os
 import socket
 import stat
 import threading
@@ -14,9 +15,18 @@ from mimicry.ingestion.isolation import landlock
 from mimicry.ingestion.isolation.plan import OWN_FOLDERS_VARIABLE
 
 Ingest = Callable[..., Run]
+OF_A_PROCESS = ("environ", "mem", "maps", "smaps", "auxv", "io", "stack", "fd/0")
 OWN = {OWN_FOLDERS_VARIABLE: "1"}
 ALL = [
-    *("files", "hidden-input", "limits", "network", "not-dumpable", "out-of-memory-first"),
+    *(
+        "capabilities",
+        "files",
+        "hidden-input",
+        "limits",
+        "network",
+        "not-dumpable",
+        "out-of-memory-first",
+    ),
     *("signals", "system-calls"),
 ]
 
@@ -46,6 +56,25 @@ def test_all_is_active_and_said(ingest: Ingest) -> None:
     assert line(run).endswith("none is missing")
     assert sorted(run.outcome["isolation"]["active"]) == ALL
     assert run.outcome["isolation"]["missing"] == []
+
+
+def test_other_processes_keep_their_own_to_themselves(ingest: Ingest) -> None:
+    """Also from a model of root's, whose capabilities would open them."""
+    theirs = [f"open('/proc/{os.getpid()}/{name}', 'rb').read(1)" for name in OF_A_PROCESS]
+    run = ingest(
+        trying(
+            *theirs,
+            f"os.readlink('/proc/{os.getpid()}/cwd')",
+            f"os.listdir('/proc/{os.getpid()}/root')",
+            f"open('/proc/{os.getpid()}/oom_score_adj', 'w')",
+            "open('/proc/self/mem', 'r+b')",
+            "os.setuid(12345)",
+        )
+        + "\nassert 'CapPrm:\\t0000000000000000' in open('/proc/self/status').read()\n"
+    )
+    assert run.code == 0, run.stderr
+    assert run.log.count("refused") == len(theirs) + 5, run.log
+    assert "GOT THROUGH" not in run.log
 
 
 def test_somebodys_own_input_is_not_rearranged_and_that_is_said(ingest: Ingest) -> None:

@@ -12,6 +12,7 @@ import os
 import resource
 import signal
 import socket
+import struct
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
@@ -24,7 +25,9 @@ LONGEST_REPORT = 64 * 1024
 # What the kernel's own words about a refusal may take.
 _LONGEST_REASON = 200
 _PR_SET_PDEATHSIG = 1
+_CAPABILITY_VERSION_3 = 0x20080522
 
+CAPABILITIES = "capabilities"
 FILES = "files"
 SIGNALS = "signals"
 NETWORK = "network"
@@ -45,6 +48,8 @@ class Plan:
         All of its environment.
     readable, writable, devices : list of str
         As `landlock.restrict` takes them.
+    unprivileged : list of str
+        Readable, too, if all capabilities could be given up.
     network : bool
         Whether it may use the network.
     supervisor, group : int
@@ -57,6 +62,7 @@ class Plan:
     command: list[str]
     environment: dict[str, str]
     readable: list[str]
+    unprivileged: list[str]
     writable: list[str]
     devices: list[str]
     network: bool
@@ -88,9 +94,11 @@ def confine(plan: Plan) -> dict[str, str | None]:
         else:
             found.update(dict.fromkeys(names))
 
+    attempt((CAPABILITIES,), _give_up_capabilities)
     attempt((MEMORY,), lambda: Path("/proc/self/oom_score_adj").write_text("1000"))
     attempt((LIMITS,), lambda: _set_limits(plan.limits))
-    attempt((FILES, SIGNALS), lambda: _restrict(plan))
+    shown = [] if found[CAPABILITIES] else plan.unprivileged
+    attempt((FILES, SIGNALS), lambda: _restrict(plan, shown))
     since = landlock.version()
     if found[SIGNALS] is None and since < landlock.SIGNALS_SINCE:
         found[SIGNALS] = f"Landlock has version {since} here, {landlock.SIGNALS_SINCE} is needed"
@@ -101,8 +109,19 @@ def confine(plan: Plan) -> dict[str, str | None]:
     return found
 
 
-def _restrict(plan: Plan) -> int:
-    return landlock.restrict(plan.readable, plan.writable, plan.devices, network=plan.network)
+def _restrict(plan: Plan, shown: list[str]) -> int:
+    readable = [*plan.readable, *shown]
+    return landlock.restrict(readable, plan.writable, plan.devices, network=plan.network)
+
+
+def _give_up_capabilities() -> None:
+    """Give up all rights of root but those of a file's owner; `exec` gives none back after."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    header = struct.pack("=Ii", _CAPABILITY_VERSION_3, 0)
+    # Two words each of effective, permitted and inheritable capabilities: none.
+    if libc.capset(ctypes.c_char_p(header), ctypes.c_char_p(bytes(24))) != 0:
+        code = ctypes.get_errno()
+        raise OSError(code, os.strerror(code))
 
 
 def _set_limits(limits: Mapping[str, int]) -> None:

@@ -1,7 +1,6 @@
 """What a model's process may read, write and reach."""
 
 import os
-import re
 import site
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -24,9 +23,6 @@ _KERNEL_FACTS = (
 )
 _PROCESSES = "/proc"
 _HARDWARE = "/sys"
-# CAP_SYS_PTRACE and CAP_PERFMON: who has one reads other processes' environments, Landlock or
-# not.
-_READS_PROCESSES = 1 << 19 | 1 << 38
 _DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom")
 _GPU_DEVICES = ("nvidia*", "dri/*", "kfd", "nvidia-caps/*")
 _SHARED_MEMORY = Path("/dev/shm")
@@ -101,9 +97,14 @@ class Walls(NamedTuple):
 
 
 class Access(NamedTuple):
-    """Paths that a model may read, write in, or control (see `landlock.restrict`)."""
+    """Paths that a model may read, write in, or control (see `landlock.restrict`).
+
+    `unprivileged` are for reading, too, if it has given up its capabilities: libraries
+    look at processes of their own there, and whoever has a capability also into others'.
+    """
 
     readable: list[str]
+    unprivileged: list[str]
     writable: list[str]
     devices: list[str]
 
@@ -171,13 +172,11 @@ def find_access(
         readable = [kept for path in wanted + caches for kept in _around(path.resolve(), hidden)]
         writable = []
     readable += [layout.submission, *map(Path, extra), *(path.resolve() for path in weights)]
-    # Libraries look at processes of their own in there, and fail where they cannot.
-    about = _KERNEL_FACTS if _capabilities() & _READS_PROCESSES else (_PROCESSES,)
-    readable += [Path(name) for name in (*about, _HARDWARE)]
+    readable += [Path(name) for name in (*_KERNEL_FACTS, _HARDWARE)]
     writable += [home.resolve(), _SHARED_MEMORY, layout.submission]
     devices = [Path(name) for name in _DEVICES]
     devices += [path for pattern in _GPU_DEVICES for path in Path("/dev").glob(pattern)]
-    return Access(_texts(readable), _texts(writable), _texts(devices))
+    return Access(_texts(readable), [_PROCESSES], _texts(writable), _texts(devices))
 
 
 def find_limits(disk_limit: int) -> dict[str, int]:
@@ -188,13 +187,6 @@ def find_limits(disk_limit: int) -> dict[str, int]:
         "RLIMIT_NOFILE": _MOST_OPEN_FILES,
         "RLIMIT_MSGQUEUE": 0,
     }
-
-
-def _capabilities() -> int:
-    """Return this process's effective capabilities, which the model's process inherits."""
-    text = Path("/proc/self/status").read_text(encoding="utf-8", errors="replace")
-    found = re.search(r"^CapEff:\s*([0-9a-f]+)$", text, re.MULTILINE)
-    return int(found[1], 16) if found else -1
 
 
 def _around(path: Path, hidden: Sequence[Path]) -> Iterator[Path]:
