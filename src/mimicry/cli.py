@@ -1,10 +1,7 @@
 """The command ``mimicry``: every verb of a submission's life, and of the organiser's."""
 
-import errno
 import io
 import os
-import re
-import shutil
 import signal
 import sys
 import threading
@@ -30,7 +27,8 @@ from mimicry.commands.run import run
 from mimicry.commands.seal_key import seal_key
 from mimicry.commands.validate import validate
 from mimicry.commands.verify import verify
-from mimicry.errors import EXIT_DONE, EXIT_USAGE, BundleError, run_program
+from mimicry.errors import EXIT_DONE, EXIT_USAGE, run_program
+from mimicry.system_faults import system_fault
 
 EXIT_INTERRUPTED = 130
 # What shells show for a command whose reader went away, as with `| head`.
@@ -39,8 +37,6 @@ EXIT_PIPE = 141
 # Click's, when a shell asks what may come next.
 _COMPLETING = "_MIMICRY_COMPLETE"
 
-_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
-_FORBIDDEN = {errno.EROFS, errno.EACCES, errno.EPERM}
 _ENDING = (signal.SIGTERM, signal.SIGHUP)
 
 _Program = Callable[[], int]
@@ -182,39 +178,11 @@ def _without_system_faults(program: _Program) -> _Program:
         try:
             return program()
         except OSError as error:
-            number = _number(error)
-            where = _where(error)
-            if number in _FULL:
-                raise BundleError(
-                    "disk-full",
-                    f"{where} could not be written ({os.strerror(number)}); free some space, or "
-                    "name a folder on another disk.",
-                ) from error
-            if number in _FORBIDDEN:
-                raise BundleError(
-                    "no-permission",
-                    f"{where} cannot be used ({os.strerror(number)}); change its permissions, or "
-                    "name another folder.",
-                ) from error
+            if (fault := system_fault(error)) is not None:
+                raise fault from error
             raise
 
     return wrapped
-
-
-def _where(error: OSError) -> str:
-    """Return the file that an error is about, as far as it is known."""
-    if isinstance(error, shutil.Error) and error.args and isinstance(error.args[0], list):
-        # Copying a folder gives (source, target, reason) of every file that it could not copy.
-        return next((str(one[1]) for one in error.args[0] if len(one) == 3), "A file")
-    return f"{error.filename}" if error.filename else "A file"
-
-
-def _number(error: OSError) -> int:
-    """Return an error's number; copying folders hides it in a list of texts."""
-    if isinstance(error, shutil.Error):
-        found = re.search(r"\[Errno (\d+)\]", str(error))
-        return int(found[1]) if found else 0
-    return error.errno or 0
 
 
 def _without_click(program: _Program) -> _Program:

@@ -1,12 +1,15 @@
 """Small file helpers that every room uses: safe reading and writing, hashes, removal."""
 
 import errno
+import fcntl
 import hashlib
 import os
+import re
 import secrets
 import shutil
 import stat
 import subprocess
+import time
 from contextlib import suppress
 from pathlib import Path
 
@@ -34,6 +37,35 @@ def write_atomically(path: Path, data: bytes | str) -> None:
             # A failed write does not say of which file it was.
             error.filename = str(path)
         raise
+
+
+def is_unfinished(name: str, of: str) -> bool:
+    """Tell whether a file's name is that of a temporary one on its way to the name `of`."""
+    return re.fullmatch(re.escape(f".{of}.") + r"[0-9a-f]{12}\.tmp", name) is not None
+
+
+def remove_unfinished(path: Path, settled: float = 60.0) -> None:
+    """Remove what writers of `path` that were killed have left beside it.
+
+    Files that somebody holds a lock on (`fcntl.flock`) stay, and so do those that were
+    written to within `settled` seconds: they may not be locked yet.
+    """
+    with suppress(OSError):
+        for entry in list(os.scandir(path.parent)):
+            if not is_unfinished(entry.name, path.name):
+                continue
+            with suppress(OSError):
+                age = time.time() - entry.stat(follow_symlinks=False).st_mtime
+                # One from the future is from before the clock was set back.
+                if abs(age) < settled:
+                    continue
+                flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+                descriptor = os.open(entry.path, flags)
+                try:
+                    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    Path(entry.path).unlink()
+                finally:
+                    os.close(descriptor)
 
 
 def write_output(path: Path, data: bytes | str) -> None:

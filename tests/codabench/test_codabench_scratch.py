@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from mimicry.codabench.scratch import scratch_folder
+from mimicry.codabench.scratch import PREFIX, scratch_folder
 
 
 @pytest.fixture(autouse=True)
@@ -63,3 +63,32 @@ def test_a_new_folder_is_left_alone_though_it_is_not_locked_yet(place: Path) -> 
     with scratch_folder():
         pass
     assert new.exists()
+
+
+def test_one_from_before_the_clock_was_set_back_is_removed(place: Path) -> None:
+    old = place / f"{PREFIX}old"
+    old.mkdir()
+    tomorrow = time.time() + 86_400
+    os.utime(old, (tomorrow, tomorrow))
+    with scratch_folder():
+        assert not old.exists()
+
+
+def test_one_that_was_taken_for_abandoned_is_made_anew(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[str] = []
+    real = tempfile.mkdtemp
+
+    def make(**arguments: str) -> str:
+        folder = real(**arguments)
+        made.append(folder)
+        if len(made) == 1:
+            # Another process, whose clock has jumped ahead, has found it without a lock.
+            Path(folder).rmdir()
+        return folder
+
+    monkeypatch.setattr(tempfile, "mkdtemp", make)
+    with scratch_folder() as folder:
+        assert str(folder) == made[1] and folder.is_dir()
+    assert list(place.iterdir()) == []

@@ -28,8 +28,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from mimicry.activations.entries import ModelEntry, entry_document
 from mimicry.activations.device_faults import is_device_fault, is_device_memory
+from mimicry.activations.entries import ModelEntry, entry_document
 from mimicry.activations.locks import StoreBusyError, wait_until_free
 from mimicry.activations.manifest import read_manifest
 from mimicry.activations.plans import Plan, cache_folder, shard_rows

@@ -26,6 +26,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from mimicry.activations.custom_code import code_sha256
+from mimicry.activations.device_faults import is_device_fault, is_device_memory
 from mimicry.activations.entries import INTERPOLATIONS, Interpolation, ModelEntry
 from mimicry.activations.pooling import PoolingPlan, plan_pooling, pool, prefix_tokens
 from mimicry.activations.preprocess import Input, prepare

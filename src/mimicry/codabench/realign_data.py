@@ -4,6 +4,7 @@ A board whose phases were built from different lists or rules takes every submis
 scores none, so this is looked at before anything is uploaded.
 """
 
+import errno
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path

@@ -10,7 +10,12 @@ from pathlib import Path
 from mimicry.codabench.competition import Competition, Phase, Task
 from mimicry.codabench.engines import NO_LIMITS, Engine, Image, Resources
 from mimicry.codabench.packing import program_settings, zip_to_upload
-from mimicry.codabench.provenance import Provenance, read_provenance, write_provenance
+from mimicry.codabench.provenance import (
+    PROVENANCE_FILE,
+    Provenance,
+    read_provenance,
+    write_provenance,
+)
 from mimicry.codabench.provenance_facts import input_digests, made_here, task_provenance
 from mimicry.codabench.records import (
     FAILED,
@@ -29,14 +34,14 @@ from mimicry.codabench.submission_zip import unpack_submission
 from mimicry.codabench.task_plan import TaskPlan
 from mimicry.codabench.worker import run_task, stage_task
 from mimicry.errors import BundleError, MimicryError, SubmissionError, one_line
-from mimicry.files import remove_tree, sha256_file
+from mimicry.files import is_unfinished, remove_tree, remove_unfinished, sha256_file
 
 RUNS_FOLDER = "runs"
 LOCK_FILE = ".lock"
 STAGING = ".staging"
 TAIL_LINES = 30
 CHOOSE_ANOTHER = "choose another --output"
-_OURS = {LOCK_FILE, STAGING}
+_OURS = {LOCK_FILE, STAGING, PROVENANCE_FILE}
 
 Report = Callable[[str], None]
 
@@ -175,6 +180,9 @@ def run_submission(request: RunRequest, report: Report = print) -> RunRecord:
         _check_folder(output)
         output.mkdir(parents=True, exist_ok=True)
     with _locked(output), scratch_folder() as scratch:
+        for name in (RUN_FILE, PROVENANCE_FILE):
+            # Nobody else writes here: the folder is locked.
+            remove_unfinished(output / name, settled=0)
         archive = _as_zip(request, scratch, report)
         record = _begin(request, output, sha256_file(archive), image, report)
         earlier = _earlier_provenance(output, report)
@@ -488,18 +496,24 @@ def _check_folder(output: Path) -> None:
     if not output.is_dir():
         raise BundleError("not-a-run-folder", f"{output} is a file; {CHOOSE_ANOTHER}.")
     names = {entry.name for entry in output.iterdir()}
-    if RUN_FILE not in names and names - _OURS:
+    others = sorted(name for name in names - _OURS if not _is_unfinished_record(name))
+    if RUN_FILE not in names and others:
         raise BundleError(
             "not-a-run-folder",
-            f"{output} is not empty and holds no run ({one_line(sorted(names - _OURS)[0], 80)} is "
+            f"{output} is not empty and holds no run ({one_line(others[0], 80)} is "
             f"in it); {CHOOSE_ANOTHER}.",
         )
+
+
+def _is_unfinished_record(name: str) -> bool:
+    """Tell whether a run that was killed has left this while it wrote its first records."""
+    return any(is_unfinished(name, of) for of in (RUN_FILE, PROVENANCE_FILE))
 
 
 @contextmanager
 def _locked(output: Path) -> Iterator[None]:
     busy = BundleError(
-        "run-locked", f"Another run is at work in {output}; wait for it or choose another."
+        "run-locked", f"Another run is at work in {output}; wait for it, or {CHOOSE_ANOTHER}."
     )
     with ExitStack() as held:
         with writable(output, "run-folder-unwritable", CHOOSE_ANOTHER):

@@ -1,19 +1,21 @@
 """Zips with the same bytes for the same content, and a second look at each."""
 
 import errno
+import fcntl
 import os
 import secrets
 import shutil
 import stat
 import zipfile
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from mimicry.codabench.scratch import writable
 from mimicry.codabench.submission_zip import MOST_PARTS, too_long
 from mimicry.errors import BundleError
-from mimicry.files import is_clutter
+from mimicry.files import is_clutter, remove_unfinished
 
 Content = bytes | Path
 
@@ -154,7 +156,12 @@ def write_zip(
         if output.is_dir():
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
         output.parent.mkdir(parents=True, exist_ok=True)
+        remove_unfinished(output)
         descriptor = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o644)
+    # So that nobody takes it for a killed one's; some network file systems have no locks.
+    lock = os.dup(descriptor)
+    with suppress(OSError):
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     try:
         with os.fdopen(descriptor, "w+b") as file:
             try:
@@ -182,6 +189,8 @@ def write_zip(
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+    finally:
+        os.close(lock)
 
 
 def _add(archive: zipfile.ZipFile, name: str, content: Content, *, compress: bool) -> None:

@@ -254,10 +254,15 @@ def _following(container: "Container", write: _Write) -> Iterator[None]:
 
     reader = threading.Thread(target=follow, daemon=True)
     reader.start()
+    patience = PATIENCE
     try:
         yield
+    except BaseException:
+        # Somebody ends the run, or the engine has gone: the container may go on for long.
+        patience = 0
+        raise
     finally:
-        reader.join(PATIENCE)
+        reader.join(patience)
     if faults:
         raise faults[0]
 

@@ -48,6 +48,7 @@ from mimicry.codabench.run_files import check_data_exists
 from mimicry.codabench.runs import RunRequest, run_submission
 from mimicry.errors import BundleError, MimicryError, SubmissionError, one_line
 from mimicry.files import remove_tree, sha256_file, write_atomically
+from mimicry.system_faults import system_fault
 
 Report = Callable[[str], None]
 ShowBoard = Callable[[Board], str]
@@ -316,6 +317,9 @@ class _Play:
         except MimicryError as error:
             return replace(outcome, error=error)
         except Exception as error:
+            fault = system_fault(error) if isinstance(error, OSError) else None
+            if fault is not None:
+                return replace(outcome, error=fault)
             # One submission that trips over a bug of ours must not cost the others' runs.
             self.voice.say(f"[{name}] {''.join(traceback.format_exception(error)).rstrip()}")
             bug = MimicryError("bug", one_line(f"Mimicry itself failed: {error!r}"))
