@@ -265,6 +265,29 @@ command(
     "takes all rights off the output folder",
     "import os, sys\nos.chmod(sys.argv[1], 0)\n",
 )
+# What becomes of the images of this run, and is told as the participant's doing.
+for name, does, own in (
+    ("pipe", "puts a pipe among the images", "os.mkfifo('aaa.jpg')"),
+    (
+        "folder",
+        "hides a folder there",
+        "os.makedirs('.mimicry-hidden-' + 32 * '0' + '/guessable.jpg')",
+    ),
+    ("image", "cuts an image short", "open('guessable.jpg', 'wb').write(b'x')"),
+    ("removed", "removes all images", "[os.unlink(name) for name in os.listdir()]"),
+):
+    command(
+        f"command-input-{name}",
+        f"{does} through a command of its own",
+        f"import os, sys\nos.chdir(sys.argv[2])\n{own}\n",
+        GOOD,
+        "submission-command-input",
+    )
+command(
+    "command-closes-input",
+    "takes all rights off the input folder",
+    "import os, sys\nos.chmod(sys.argv[2], 0)\n",
+)
 command("command-fails", "a command that ends with an error", "raise SystemExit(9)\n")
 add(
     "command-unknown",

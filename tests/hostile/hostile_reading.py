@@ -70,12 +70,12 @@ add(
 
 add(
     "other-processes",
-    "reads what other processes show",
+    "reads what other processes hold",
     {
         "model.py": model(
             head=SEARCH,
             load="""
-    for name in ("cmdline", "environ", "maps", "stack", "mem", "io", "mountinfo"):
+    for name in ("environ", "maps", "smaps", "auxv", "stack", "mem", "io", "syscall"):
         attack(name, lambda: [p for p in others()
             for data in [attempt(lambda: read(f"/proc/{p}/{name}", 4096))] if data])
     for name in ("cwd", "root", "exe"):

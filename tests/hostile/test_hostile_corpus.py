@@ -27,6 +27,7 @@ from mimicry.codabench.engines.docker_client import docker_client
 from mimicry.codabench.engines.docker_guard import OWNER_LABEL, owner_label
 
 _LEAK = re.compile(r"^LEAK (?P<what>.*?) (?:'|b'|\[|\{|<|\(|-?\d|True)", re.MULTILINE)
+KNOWN_TO_DRY_RUNS = ("submission-command-input",)
 _WATCHED = ("/", "/tmp", "/var/tmp", "/dev/shm", "/root", "/etc", "/opt", "/srv", "/home", "/run")
 # Long enough for every sentence, and too short for a model's own words.
 _LONGEST_SENTENCE = 1200
@@ -146,8 +147,9 @@ def check_outcome(ended: Ended, expected: str, scores: bytes, stage: Stage) -> N
     assert not [path for path in [*results, predictions] if os.path.lexists(path)]
     if ended.prediction.exists():
         assert ended.state["state"] == "failed"
-        # The page that tells the participant why.
-        assert expected in (ended.scoring / "detailed_results.html").read_text(encoding="utf-8")
+        # The page that tells the participant why; what only a dry run can know is not there.
+        told = str(ended.state["error_code"]) if expected in KNOWN_TO_DRY_RUNS else expected
+        assert told in (ended.scoring / "detailed_results.html").read_text(encoding="utf-8")
 
 
 def check_texts(ended: Ended, canaries: Canaries) -> None:

@@ -18,7 +18,7 @@ def main(without: str, command: list[str]) -> None:
     numbers |= {"landlock_create_ruleset": (444, 444), "prctl": (157, 167)}
     rules = {
         "landlock": seccomp.Rule("landlock_create_ruleset", errno.ENOSYS),
-        "seccomp": seccomp.Rule("prctl", errno.EINVAL, seccomp.Condition(0, (PR_SET_SECCOMP,))),
+        "seccomp": seccomp.Rule("prctl", errno.EINVAL, (seccomp.Condition(0, (PR_SET_SECCOMP,)),)),
     }
     seccomp.install([rules[name] for name in without.split(",")])
     os.execv(command[0], command)

@@ -112,7 +112,8 @@ def run_task(
         notes += memory_note(plan, step, ended)
     result = platform_scores(folder / "scoring", plan.columns, plan.primary, alone=plan.alone)
     notes += result.notes
-    problem = ingestion_problem(plan, folder, ingestion) or scoring_problem(plan, folder, scoring)
+    problem = prediction.blamed or ingestion_problem(plan, folder, ingestion)
+    problem = problem or scoring_problem(plan, folder, scoring)
     if (folder / "scoring" / "metadata").exists():
         return _failed(problem or _planted_metadata("scoring"), ingestion, scoring, notes)
     if scoring.exit_code == 0 and result.failed is None and result.on_board and result.scores:
@@ -170,11 +171,15 @@ def run_ingestion(
 
 
 class _Prediction(NamedTuple):
-    """How the prediction job ended: both programs, and why there is nothing to score."""
+    """How the prediction job ended: both programs, and why there is nothing to score.
+
+    `blamed` is what to say in place of ingestion's own reason.
+    """
 
     ingestion: JobResult | None
     submission: JobResult | None
     problem: Problem | None
+    blamed: Problem | None = None
 
 
 def _predict(
@@ -189,7 +194,7 @@ def _predict(
     root = staging / "prediction"
     app = root / "app"
     (app / "output").mkdir(parents=True)
-    own, ingestion = None, None
+    own, ingestion, harmed = None, None, False
     metadata = read_metadata(submission)
     program = staging / "ingestion_program"
     if metadata.name is None:
@@ -208,7 +213,9 @@ def _predict(
         )
         shutil.copytree(submission, app / "ingested_program")
         try:
-            own = _run_submission(plan, metadata.command, root, folder, staging, engine, report)
+            own, harmed = _run_submission(
+                plan, metadata.command, root, folder, staging, engine, report
+            )
         except BundleError as error:
             if error.code != "program-command":
                 raise
@@ -225,7 +232,10 @@ def _predict(
     notes += _left_out("prediction", settle(app / "output"))
     shutil.move(app / "output", folder / "prediction")
     remove_tree(root)
-    problem = None
+    problem, blamed = None, None
+    if harmed:
+        notes.append(f"{metadata.name}: its command has changed the input data of this run.")
+        blamed = _blamed_on_command(plan, folder, ingestion)
     if (folder / "prediction" / "metadata").exists():
         problem = _planted_metadata("prediction")
     elif own is None and ingestion is None and metadata.name is not None:
@@ -235,7 +245,20 @@ def _predict(
             "empty-prediction",
             "submission",
         )
-    return _Prediction(ingestion, own, problem)
+    return _Prediction(ingestion, own, problem, blamed)
+
+
+def _blamed_on_command(plan: TaskPlan, folder: Path, ingestion: JobResult | None) -> Problem | None:
+    """Return why ingestion took the input data for unsound when the submission made them so."""
+    found = ingestion_problem(plan, folder, ingestion)
+    if found is None or found.kind != "bundle":
+        return None
+    return Problem(
+        "The command in the submission's metadata has changed the input data, and so ingestion "
+        f"failed: {found.sentence} Leave the input data alone.",
+        "submission-command-input",
+        "submission",
+    )
 
 
 def _left_out(step: str, removed: list[str]) -> list[str]:
@@ -272,7 +295,8 @@ def _run_submission(
     staging: Path,
     engine: Engine,
     report: Callable[[str], None],
-) -> JobResult:
+) -> tuple[JobResult, bool]:
+    """Run a submission's own command; tell also whether it has changed the input data."""
     root = staging / "submission_program"
     app = root / "app"
     app.mkdir(parents=True)
@@ -284,9 +308,21 @@ def _run_submission(
     (app / "output").symlink_to(prediction / "app" / "output")
     _show_worker_data(plan, app)
     report("  the submission's own command")
+    before = _state_of(prediction / "app" / "input_data")
     result = _run(plan, root, command, "submission", folder / "logs", engine, report)
     remove_tree(root)
-    return result
+    return result, _state_of(prediction / "app" / "input_data") != before
+
+
+def _state_of(folder: Path) -> object:
+    """Return what tells whether anything in a folder has been changed."""
+    try:
+        found = [folder.lstat(), *(path.lstat() for path in sorted(folder.rglob("*")))]
+    except OSError as error:
+        return error.errno
+    return [
+        (one.st_mode, one.st_size, one.st_ino, one.st_mtime_ns, one.st_ctime_ns) for one in found
+    ]
 
 
 def _score(

@@ -210,7 +210,7 @@ def start_model(
             pass_fds=(there.fileno(), its_control.fileno(), arena.descriptor),
             start_new_session=True,
         )
-    return ModelProcess(process, here, control, (home, walls.layout.submission))
+    return ModelProcess(process, here, control, tuple(map(Path, access.on_disk)))
 
 
 def model_environment(environment: Mapping[str, str], home: Path) -> dict[str, str]:

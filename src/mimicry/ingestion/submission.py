@@ -32,8 +32,20 @@ def find_model(submission: Path) -> FoundModel:
     ------
     SubmissionError
         ``no-model-file`` where there is none (a link or folder of that name
-        does not count), ``ambiguous-model`` where several folders hold one.
+        does not count), ``ambiguous-model`` where several folders hold one,
+        ``submission-unreadable`` for a folder that cannot be read.
     """
+    try:
+        return _find_model(submission)
+    except OSError as error:
+        raise SubmissionError(
+            "submission-unreadable",
+            f"the submission's folder cannot be read ({error.strerror}). If metadata has a "
+            "command, that may have closed it: leave files and folders readable.",
+        ) from error
+
+
+def _find_model(submission: Path) -> FoundModel:
     if _is_plain_file(submission / MODEL_FILE):
         return FoundModel(submission, None)
     inside = sorted(submission.iterdir()) if submission.is_dir() else []

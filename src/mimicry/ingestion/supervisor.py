@@ -162,8 +162,8 @@ def run_model(
             ) from error
         log.close_write_end()
         try:
-            with _confined(model, state, walls):
-                disk = DiskUse(model.writable, walls.disk_limit)
+            # Its thread, too, exists before the model's code does anything.
+            with DiskUse(model.writable, walls.disk_limit) as disk, _confined(model, state, walls):
                 _converse(_Conversation(model, feed, arena, state, progress, threads, disk))
         except _ModelEndedError:
             raise _how_it_ended(model, state, kills_before) from None

@@ -131,3 +131,58 @@ def test_closed_folders_are_opened_again(folder: Path, tmp_path: Path) -> None:
         raise KeyError
     assert stat.S_IMODE(other.stat().st_mode) == 0o750
     assert os.access(folder, os.W_OK)
+
+
+PLANTED = ".mimicry-hidden-" + "0" * 32
+
+
+@pytest.mark.parametrize("own", [True, False])
+@pytest.mark.parametrize("name", ["a.jpg", "sub"])
+def test_planted_images_replace_nothing(folder: Path, name: str, own: bool) -> None:
+    (folder / PLANTED).mkdir()
+    (folder / PLANTED / name).write_text("planted")
+    with pytest.raises(BundleError, match="input-folder"), hidden_input(folder, own=own):
+        pass
+    assert (folder / "a.jpg").read_text() == "a.jpg"
+
+
+def test_what_is_put_in_the_way_meanwhile_does_not_stop_the_end(folder: Path) -> None:
+    with hidden_input(folder, own=True):
+        (folder / "a.jpg").write_text("planted")
+        (folder / "b.jpg").mkdir()
+    assert (folder / "a.jpg").read_text() == "a.jpg"
+
+
+CLOSED = """
+import os, sys
+from pathlib import Path
+from mimicry.errors import BundleError
+from mimicry.ingestion.isolation.confine import _give_up_capabilities
+from mimicry.ingestion.isolation.hiding import hidden_input
+_give_up_capabilities()
+folder, own = Path(sys.argv[1]), sys.argv[2] == "own"
+try:
+    with hidden_input(folder, own=own) as hidden:
+        print(len(list(hidden.folder.iterdir())))
+except BundleError as error:
+    print(error.code)
+"""
+
+
+@pytest.mark.parametrize(("whose", "said"), [("own", "4"), ("theirs", "input-folder")])
+def test_a_closed_folder(folder: Path, whose: str, said: str) -> None:
+    """As a submission's own command may leave it, or the caller has it."""
+    folder.chmod(0)
+    command = [sys.executable, "-c", CLOSED, str(folder), whose]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    folder.chmod(0o755)
+    assert done.stdout.strip() == said, done.stderr
+
+
+def test_a_closed_folder_inside_is_told(folder: Path) -> None:
+    (folder / PLANTED).mkdir()
+    (folder / PLANTED).chmod(0)
+    command = [sys.executable, "-c", CLOSED, str(folder), "own"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    (folder / PLANTED).chmod(0o755)
+    assert done.stdout.strip() == "input-folder", done.stderr

@@ -81,10 +81,18 @@ def verdict(name: str, arguments: Arguments = (), *, network: bool = False) -> l
         ("tgkill", (SUPERVISOR + 1, SUPERVISOR + 1, 9), ALLOW),
         ("pidfd_open", (SUPERVISOR,), REFUSED | errno.EPERM),
         ("pidfd_open", (77,), ALLOW),
-        ("setpriority", (0, SUPERVISOR, 19), REFUSED | errno.EPERM),
+        # Priorities of a process, group or user; only a process's own are changed.
+        ("setpriority", (0, SUPERVISOR, 19), REFUSED),
+        ("setpriority", (0, 1, 19), REFUSED),
+        ("setpriority", (1, 0, 19), REFUSED),
+        ("setpriority", (2, 0, 19), REFUSED),
         ("setpriority", (0, 0, 19), ALLOW),
+        ("ioprio_set", (1, 0, 0), ALLOW),
+        ("ioprio_set", (1, 7, 0), REFUSED),
+        ("ioprio_set", (3, 0, 0), REFUSED),
         ("sched_setaffinity", (0,), ALLOW),
-        ("sched_setaffinity", (SUPERVISOR,), REFUSED | errno.EPERM),
+        ("sched_setaffinity", (SUPERVISOR,), REFUSED),
+        ("sched_setscheduler", (SUPERVISOR + 1,), REFUSED),
         ("clone", (0x10000000,), REFUSED | errno.EPERM),
         ("clone", (0x3D0F00,), ALLOW),
         ("fcntl", (3, 8, SUPERVISOR), REFUSED | errno.EPERM),
@@ -105,8 +113,13 @@ def test_the_network_is_there_where_it_is_allowed(family: int) -> None:
 
 
 @given(
-    call=st.integers(0, 600),
-    arguments=st.lists(st.integers(0, 2**64 - 1), min_size=6, max_size=6),
+    call=st.integers(0, 600)
+    | st.sampled_from(sorted({n for pair in NUMBERS.values() for n in pair if n is not None})),
+    arguments=st.lists(
+        st.sampled_from([0, 1, 2, SUPERVISOR, 2**32, 2**32 - 1]) | st.integers(0, 2**64 - 1),
+        min_size=6,
+        max_size=6,
+    ),
     name=st.sampled_from(sorted(ARCHITECTURES)),
 )
 def test_what_no_rule_names_is_allowed_and_high_bits_do_not_fool_it(
@@ -124,16 +137,18 @@ def expected_verdict(rule: Rule | None, arguments: Arguments) -> int:
     """What a rule says of a call, worked out without its program."""
     if rule is None:
         return ALLOW
-    if rule.condition is None:
-        return REFUSED | rule.answer
-    value = arguments[rule.condition.argument] % 2**32
-    values = {one % 2**32 for one in rule.condition.values}
-    hit = {
-        "is": value in values,
-        "is-not": value not in values,
-        "has-bits": bool(value & min(values)),
-    }[rule.condition.kind]
-    return REFUSED | rule.answer if hit else ALLOW
+    hits = [not rule.conditions]
+    for condition in rule.conditions:
+        value = arguments[condition.argument] % 2**32
+        values = {one % 2**32 for one in condition.values}
+        hits.append(
+            {
+                "is": value in values,
+                "is-not": value not in values,
+                "has-bits": bool(value & min(values)),
+            }[condition.kind]
+        )
+    return REFUSED | rule.answer if any(hits) else ALLOW
 
 
 def test_foreign_architectures_are_ended_and_x32_is_unknown() -> None:
@@ -198,7 +213,15 @@ for family in (socket.AF_INET, socket.AF_INET6, socket.AF_NETLINK):
 refused(lambda: os.kill(os.getppid(), 0), errno.EPERM)
 refused(lambda: os.kill(-1, 0), errno.EPERM)
 refused(lambda: resource.prlimit(os.getppid(), resource.RLIMIT_CPU), errno.EPERM)
-refused(lambda: os.sched_setaffinity(os.getppid(), {0}), errno.EPERM)
+before = os.sched_getaffinity(os.getppid()), os.getpriority(os.PRIO_PROCESS, os.getppid())
+os.sched_setaffinity(os.getppid(), {min(before[0])})
+os.setpriority(os.PRIO_PROCESS, os.getppid(), 19)
+os.setpriority(os.PRIO_USER, os.getuid(), 19)
+os.setpriority(os.PRIO_PGRP, os.getpgid(os.getppid()), 19)
+after = os.sched_getaffinity(os.getppid()), os.getpriority(os.PRIO_PROCESS, os.getppid())
+assert before == after
+os.sched_setaffinity(0, {min(before[0])})
+assert os.sched_getaffinity(0) == {min(before[0])}
 assert libc.inotify_init1(0) == -1 and ctypes.get_errno() == errno.EPERM
 assert libc.ptrace(16, os.getppid(), 0, 0) == -1 and ctypes.get_errno() == errno.EPERM
 assert libc.unshare(0x10000000) == -1 and ctypes.get_errno() == errno.EPERM

@@ -4,6 +4,7 @@ Landlock keeps a model from opening and listing them, but not from asking whethe
 name exists. So the images move into a folder whose name cannot be guessed.
 """
 
+import errno
 import fcntl
 import os
 import re
@@ -47,10 +48,21 @@ def hidden_input(folder: Path, *, own: bool) -> Iterator[Hidden]:
     Raises
     ------
     BundleError
-        ``input-busy``: another run that is still at work has hidden this folder's images.
+        ``input-busy``: another run that is still at work has hidden this folder's images;
+        ``input-folder``: what an earlier run, or somebody else, has left there is in the way.
     """
-    with suppress(FileNotFoundError, NotADirectoryError):
+    try:
+        _open_up(folder, own=own)
         _bring_back_left(folder)
+    except (FileNotFoundError, NotADirectoryError):
+        # Whoever reads the folder says so.
+        pass
+    except OSError as error:
+        raise BundleError(
+            "input-folder",
+            f"the input folder cannot be put in order ({error.strerror}). Give the task sound "
+            "input data; a command in the submission's metadata may have changed them.",
+        ) from error
     if not own:
         yield Hidden(folder, "the input folder is no copy made for this run")
         return
@@ -62,8 +74,7 @@ def hidden_input(folder: Path, *, own: bool) -> Iterator[Hidden]:
     try:
         yield Hidden(place, None)
     finally:
-        _reopen(folder)
-        _bring_back(place)
+        _bring_back_mine(folder, place)
         os.close(lock)
 
 
@@ -89,11 +100,17 @@ def _reopen(folder: Path) -> None:
     folder.chmod(_USUAL)
 
 
-def _bring_back_left(folder: Path) -> None:
-    """Undo what a run that was killed has left."""
-    if folder.stat().st_mode & stat.S_IRWXU == _PASS_THROUGH & stat.S_IRWXU:
+def _open_up(folder: Path, *, own: bool) -> None:
+    """Let a folder be read again: one that a killed run has left, and a run's own copy."""
+    mode = folder.stat().st_mode
+    left = mode & stat.S_IRWXU == _PASS_THROUGH & stat.S_IRWXU
+    if left or (own and not mode & stat.S_IRUSR):
         with suppress(PermissionError):
             _reopen(folder)
+
+
+def _bring_back_left(folder: Path) -> None:
+    """Undo what a run that was killed has left."""
     for place in [entry for entry in folder.iterdir() if _HIDDEN.fullmatch(entry.name)]:
         if place.is_symlink() or not place.is_dir():
             continue
@@ -111,8 +128,24 @@ def _bring_back_left(folder: Path) -> None:
             os.close(lock)
 
 
+def _bring_back_mine(folder: Path, place: Path) -> None:
+    """Bring back what this run has hidden, over whatever stands in its place by now."""
+    with suppress(OSError):
+        _reopen(folder)
+        for entry in list(place.iterdir()):
+            with suppress(OSError):
+                entry.rename(folder / entry.name)
+        place.rmdir()
+
+
 def _bring_back(place: Path) -> None:
-    for entry in list(place.iterdir()):
+    entries = list(place.iterdir())
+    for entry in entries:
+        target = place.parent / entry.name
+        # A rename would replace it without a word; both cannot be the organiser's.
+        if os.path.lexists(target):
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target))
+    for entry in entries:
         entry.rename(place.parent / entry.name)
     place.rmdir()
 

@@ -11,7 +11,7 @@ from typing import NamedTuple
 WORKER = Path("/app")
 # The largest file, and all files together, that a model may write, in bytes.
 DISK_LIMIT = 8 * 2**30
-_MOST_OPEN_FILES = 65536
+_MOST_OPEN_FILES = 16384
 
 _NOT_EXPANDED = (Path("/proc"), Path("/sys"), Path("/dev"))
 # What libraries ask about the processor and the memory; without the first, torch takes its
@@ -107,6 +107,16 @@ class Access(NamedTuple):
     unprivileged: list[str]
     writable: list[str]
     devices: list[str]
+
+    @property
+    def on_disk(self) -> list[str]:
+        """The folders to write in that may fill a disk, those within others left out."""
+        paths = [Path(one) for one in self.writable if Path(one) != _SHARED_MEMORY]
+        return [
+            str(path)
+            for path in paths
+            if not any(path.is_relative_to(other) for other in paths if other != path)
+        ]
 
 
 def find_layout(

@@ -68,6 +68,9 @@ _NEW_NAMESPACES |= 0x00020000
 _SIGNALS_BY_FILE = (8, 10, 15)  # F_SETOWN, F_SETSIG, F_SETOWN_EX
 _TERMINAL_INPUT = (0x5412, 0x541C, 0x8901, 0x8902)  # TIOCSTI, TIOCLINUX, FIOSETOWN, SIOCSPGRP
 
+_PRIORITY_OF_PROCESS = 0  # PRIO_PROCESS
+_DISK_PRIORITY_OF_PROCESS = 1  # IOPRIO_WHO_PROCESS
+
 NETWORK_FAMILIES = (socket.AF_INET, socket.AF_INET6, socket.AF_NETLINK)
 
 
@@ -93,11 +96,14 @@ class Condition:
 
 @dataclass(frozen=True)
 class Rule:
-    """One system call, the error it is answered with, and when (always without a condition)."""
+    """One system call, the error it is answered with, and when.
+
+    Always without a condition, else where any of them holds.
+    """
 
     call: str
     answer: int
-    condition: Condition | None = None
+    conditions: tuple[Condition, ...] = ()
 
 
 def rules(supervisor: int, group: int, *, network: bool) -> tuple[Rule, ...]:
@@ -114,30 +120,36 @@ def rules(supervisor: int, group: int, *, network: bool) -> tuple[Rule, ...]:
     # As a machine without a network answers, which libraries know how to take.
     foreign = Condition(0, tuple(map(int, families)), "is-not")
     targets = Condition(0, (supervisor, -1, -group))
+    # Named by 0, a process means itself. A thread may also name itself by its number, which
+    # cannot be told from somebody else's: that has no effect, and is answered with success.
     others = Condition(0, (0,), "is-not")
-    its_priority = Condition(1, (supervisor,))
+    not_itself = Condition(1, (0,), "is-not")
     return (
         *(Rule(call, errno.EPERM) for call in _REFUSED),
         *(Rule(call, errno.ENOSYS) for call in _ABSENT),
         *(Rule(call, errno.EOPNOTSUPP) for call in _UNSUPPORTED),
         *(Rule(call, 0) for call in _PRETENDED),
-        *(Rule(call, errno.ENETUNREACH, foreign) for call in ("socket", "socketpair")),
-        Rule("clone", errno.EPERM, Condition(0, (_NEW_NAMESPACES,), "has-bits")),
-        *(Rule(call, errno.EPERM, others) for call in ("prlimit64", "migrate_pages", "move_pages")),
+        *(Rule(call, errno.ENETUNREACH, (foreign,)) for call in ("socket", "socketpair")),
+        Rule("clone", errno.EPERM, (Condition(0, (_NEW_NAMESPACES,), "has-bits"),)),
         *(
-            Rule(call, errno.EPERM, targets)
+            Rule(call, errno.EPERM, (others,))
+            for call in ("prlimit64", "migrate_pages", "move_pages")
+        ),
+        *(
+            Rule(call, errno.EPERM, (targets,))
             for call in ("kill", "tgkill", "rt_sigqueueinfo", "rt_tgsigqueueinfo", "pidfd_open")
         ),
         *(
-            Rule(call, errno.EPERM, targets)
+            Rule(call, 0, (others,))
             for call in (
                 *("sched_setaffinity", "sched_setattr", "sched_setparam"),
                 "sched_setscheduler",
             )
         ),
-        *(Rule(call, errno.EPERM, its_priority) for call in ("setpriority", "ioprio_set")),
-        Rule("fcntl", errno.EPERM, Condition(1, _SIGNALS_BY_FILE)),
-        Rule("ioctl", errno.EPERM, Condition(1, _TERMINAL_INPUT)),
+        Rule("setpriority", 0, (Condition(0, (_PRIORITY_OF_PROCESS,), "is-not"), not_itself)),
+        Rule("ioprio_set", 0, (Condition(0, (_DISK_PRIORITY_OF_PROCESS,), "is-not"), not_itself)),
+        Rule("fcntl", errno.EPERM, (Condition(1, _SIGNALS_BY_FILE),)),
+        Rule("ioctl", errno.EPERM, (Condition(1, _TERMINAL_INPUT),)),
     )
 
 
@@ -188,20 +200,31 @@ def install(chosen: Sequence[Rule]) -> None:
 
 def _body(rule: Rule) -> list[bytes]:
     """Return the steps that follow when the number is the rule's."""
-    answer = _step(_RETURN, _ERRNO | rule.answer)
-    if rule.condition is None:
+    answer, allow = _step(_RETURN, _ERRNO | rule.answer), _step(_RETURN, _ALLOW)
+    if not rule.conditions:
         return [answer]
-    allow = _step(_RETURN, _ALLOW)
-    at = _ARGUMENTS + 8 * rule.condition.argument
-    values = rule.condition.values
-    if rule.condition.kind == "has-bits":
-        return [_step(_LOAD, at), _step(_ANY_BIT, values[0], 0, 1), answer, allow]
-    hit, otherwise = (answer, allow) if rule.condition.kind == "is" else (allow, answer)
-    # Past the other comparisons, and past what follows without a hit.
-    tests = [
-        _step(_EQUAL, value, len(values) - position, 0) for position, value in enumerate(values)
-    ]
-    return [_step(_LOAD, at), *tests, otherwise, hit]
+    tests: list[bytes] = []
+    for condition in rule.conditions:
+        tests += _test(condition, answer)
+    return [*tests, allow]
+
+
+def _test(condition: Condition, answer: bytes) -> list[bytes]:
+    """Return the steps that answer where a condition holds, and go on where it does not."""
+    load = _step(_LOAD, _ARGUMENTS + 8 * condition.argument)
+    values = condition.values
+    if condition.kind == "has-bits":
+        return [load, _step(_ANY_BIT, values[0], 0, 1), answer]
+    if condition.kind == "is":
+        # From the last comparison on, the answer is stepped over; from the others it is near.
+        last = len(values) - 1
+        compared = [
+            _step(_EQUAL, value, last - at, 1 if at == last else 0)
+            for at, value in enumerate(values)
+        ]
+        return [load, *compared, answer]
+    compared = [_step(_EQUAL, value, len(values) - at, 0) for at, value in enumerate(values)]
+    return [load, *compared, answer]
 
 
 def _step(code: int, value: int, then: int = 0, otherwise: int = 0) -> bytes:
