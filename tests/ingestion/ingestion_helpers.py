@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -91,9 +92,18 @@ def ingest(tmp_path: Path, images: Path) -> Callable[..., Run]:
         time_limit: float = 60,
         flags: Sequence[str] = (),
         without: str = "",
+        own: bool = False,
     ) -> Run:
-        submission = tmp_path / "submission"
-        submission.mkdir(exist_ok=True)
+        # As the worker has them, the folders are copies made for this run.
+        base = tmp_path / "app" if own else tmp_path
+        submission = base / ("ingested_program" if own else "submission")
+        pictures = images
+        if own:
+            if not (base / "input_data").exists():
+                shutil.copytree(images, base / "input_data")
+            shutil.copytree(program, base / "program", dirs_exist_ok=True)
+            pictures, program = base / "input_data", base / "program"
+        submission.mkdir(exist_ok=True, parents=True)
         everything = dict(files or {})
         if model is not None:
             everything["model.py"] = model
@@ -101,11 +111,11 @@ def ingest(tmp_path: Path, images: Path) -> Callable[..., Run]:
             path = submission / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(content.encode() if isinstance(content, str) else content)
-        output = tmp_path / "output"
+        output = base / "output"
         older = (sys.executable, str(OLDER_KERNEL), without) if without else ()
         done = subprocess.run(
             [
-                *(*older, sys.executable, str(program / "ingestion.py"), *flags, str(images)),
+                *(*older, sys.executable, str(program / "ingestion.py"), *flags, str(pictures)),
                 *(str(output), str(program), str(submission)),
             ],
             capture_output=True,

@@ -1,6 +1,7 @@
 """Lost machines: what is killed from outside, what a lost GPU raises, and the run after it."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,8 +12,6 @@ from pathlib import Path
 import psutil
 import pytest
 from ingestion_helpers import GOOD_MODEL, PROGRAM, Run, names
-
-from mimicry.ingestion.isolation.plan import OWN_FOLDERS_VARIABLE
 
 Ingest = Callable[..., Run]
 
@@ -65,13 +64,22 @@ def start(*arguments):
 def kill():
     os.kill(found[0].pid, signal.SIGKILL)
     os.waitid(os.P_PID, found[0].pid, os.WEXITED | os.WNOWAIT)
-def read(control):
-    told = report(control)
+def read(control, seconds):
+    told = report(control, seconds)
     kill()
     return told
 supervisor.start_model, supervisor.read_report = start, read
 sys.exit(program.main(sys.argv[1:]))
 """
+
+
+def laid_out(images: Path, tmp_path: Path) -> tuple[Path, Path, Path, Path]:
+    """Return input, program, submission and output as the worker has them: copies of a run."""
+    app = tmp_path / "app"
+    shutil.copytree(images, app / "input_data", dirs_exist_ok=True)
+    shutil.copytree(PROGRAM, app / "program", dirs_exist_ok=True)
+    (app / "ingested_program").mkdir(exist_ok=True)
+    return app / "input_data", app / "program", app / "ingested_program", app / "output"
 
 
 @pytest.mark.parametrize(
@@ -82,13 +90,12 @@ def test_killed_before_it_becomes_the_model(
     images: Path, tmp_path: Path, when: str, code: int, error: str
 ) -> None:
     before = names(images)
-    submission, output = tmp_path / "submission", tmp_path / "output"
-    submission.mkdir()
+    images, program, submission, output = laid_out(images, tmp_path)
     (submission / "model.py").write_text(GOOD_MODEL)
     command = [sys.executable, "-c", KILLER.format(when=when), str(images), str(output)]
     done = subprocess.run(
-        [*command, str(PROGRAM), str(submission)],
-        env=os.environ | {"MIMICRY_TIME_LIMIT": "60", OWN_FOLDERS_VARIABLE: "1"},
+        [*command, str(program), str(submission)],
+        env=os.environ | {"MIMICRY_TIME_LIMIT": "60"},
         capture_output=True,
         text=True,
         timeout=60,
@@ -103,18 +110,17 @@ def test_killed_before_it_becomes_the_model(
 def test_a_killed_supervisor_and_the_run_after_it(
     ingest: Ingest, images: Path, tmp_path: Path
 ) -> None:
-    own = {OWN_FOLDERS_VARIABLE: "1"}
     before = names(images)
-    expected = ingest(environment=own).scores
-    submission, output = tmp_path / "submission", tmp_path / "output"
+    expected = ingest(own=True).scores
+    images, program, submission, output = laid_out(images, tmp_path)
     slow = GOOD_MODEL.replace("pass", "print('loading', flush=True); __import__('time').sleep(90)")
     (submission / "model.py").write_text(slow)
     process = subprocess.Popen(
         [
             sys.executable,
-            *map(str, (PROGRAM / "ingestion.py", images, output, PROGRAM, submission)),
+            *map(str, (program / "ingestion.py", images, output, program, submission)),
         ],
-        env=os.environ | {"MIMICRY_TIME_LIMIT": "80", "TMPDIR": str(tmp_path)} | own,
+        env=os.environ | {"MIMICRY_TIME_LIMIT": "80", "TMPDIR": str(tmp_path)},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
@@ -129,7 +135,7 @@ def test_a_killed_supervisor_and_the_run_after_it(
     assert psutil.wait_procs(left, 30)[1] == []
     assert Run(1, "", "", output).outcome["state"] == "running"
     assert not (output / "predictions.csv").exists()
-    again = ingest(environment=own)
+    again = ingest(own=True)
     assert (again.code, again.scores) == (0, expected)
     assert names(images) == before
     assert names(output) == ["ingestion.json", "participant.log", "predictions.csv"]

@@ -81,7 +81,8 @@ def _exit_problem(plan: TaskPlan, step: str, folder: Path, result: JobResult) ->
     said = last_lines(folder / "logs" / f"{step}.stderr.txt", 1, 2000)
     sentence = said[0].strip() if said else ""
     match = _CODE.match(sentence)
-    kind = {3: "submission", 4: "bundle"}.get(result.exit_code, "bug")
+    # Wrong usage: the command in the program's metadata.
+    kind = {2: "bundle", 3: "submission", 4: "bundle"}.get(result.exit_code, "bug")
     if match:
         return Problem(match["sentence"], match["code"], kind)
     name = "Ingestion" if step == "ingestion" else f"Scoring of task {plan.task.key}"

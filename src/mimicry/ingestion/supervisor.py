@@ -193,7 +193,7 @@ class _ModelEndedError(Exception):
 def _confined(model: ModelProcess, state: RunState, walls: Walls) -> Iterator[None]:
     """Let a model's process go on once it has given up what it must not have."""
     with not_dumpable() as dumpable, ExitStack() as stack:
-        found = read_report(model.control)
+        found = read_report(model.control, max(1.0, state.left))
         found |= {HIDDEN_INPUT: walls.hidden_problem, NOT_DUMPABLE: dumpable}
         protections = state.protections = find_protections(found, network=walls.network)
         print(protections.line(), flush=True)

@@ -2,6 +2,7 @@
 
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,7 @@ def covers(paths: list[str], path: Path) -> bool:
 def layout(tmp_path: Path) -> Layout:
     for name in ("input", "output", "program", "submission", "scratch/home", "weights"):
         (tmp_path / name).mkdir(parents=True)
-    return find_layout(*(tmp_path / n for n in ("input", "output", "program", "submission")), {})
+    return find_layout(*(tmp_path / n for n in ("input", "output", "program", "submission")))
 
 
 def test_elsewhere_nothing_of_the_users_is_readable(layout: Layout, tmp_path: Path) -> None:
@@ -41,7 +42,7 @@ def test_run_folders_inside_what_may_be_read_stay_closed(tmp_path: Path) -> None
     for name in ("input", "output", "program", "submission", "package/inner", "scratch/home"):
         (base / name).mkdir(parents=True)
     (base / "link").symlink_to(base / "input")
-    layout = find_layout(*(base / n for n in ("input", "output", "program", "submission")), {})
+    layout = find_layout(*(base / n for n in ("input", "output", "program", "submission")))
     environment = {"PYTHONPATH": str(base)}
     access = find_access(layout, base / "scratch", base / "scratch/home", [], [], environment)
     assert covers(access.readable, base / "package/inner/file")
@@ -60,7 +61,7 @@ def test_in_a_container_the_image_is_readable_and_the_mounts_are_not(
     monkeypatch.setattr(plan, "WORKER", app)
     # A container's own, which a model may fill; here it holds this test's folders.
     monkeypatch.setattr(plan, "_TEMPORARY", (tmp_path / "tmp",))
-    layout = find_layout(*(app / name for name in names[:4]), {})
+    layout = find_layout(*(app / name for name in names[:4]))
     assert layout.own
     assert layout.on_worker
     scratch = tmp_path / "tmp/scratch"
@@ -88,10 +89,20 @@ def test_processes_are_shown_only_to_who_has_no_capability(layout: Layout, tmp_p
     assert covers(access.readable, Path("/proc/cpuinfo"))
 
 
-def test_folders_are_a_runs_own_only_where_somebody_said_so(tmp_path: Path) -> None:
-    folders = [tmp_path / name for name in "abcd"]
-    assert not find_layout(*folders, {}).own
-    assert find_layout(*folders, {plan.OWN_FOLDERS_VARIABLE: "1"}).own
-    inside = [Path("/app") / name for name in "abcd"]
-    assert find_layout(*inside, {}).own
-    assert not find_layout(*inside[:3], tmp_path, {}).on_worker
+WORKERS = ("input_data", "output", "program", "ingested_program")
+
+
+def test_folders_are_a_runs_own_only_where_they_stand_as_the_worker_has_them(
+    tmp_path: Path,
+) -> None:
+    def layout(base: Path, names: Sequence[str] = WORKERS) -> Layout:
+        return find_layout(*(base / name for name in names))
+
+    assert layout(Path("/app")).own
+    assert layout(Path("/app")).on_worker
+    assert layout(tmp_path / "app").own
+    assert not layout(tmp_path / "app").on_worker
+    assert not layout(tmp_path).own
+    assert not layout(tmp_path / "app", ("input", *WORKERS[1:])).own
+    elsewhere = find_layout(tmp_path / "input_data", *(tmp_path / "app" / n for n in WORKERS[1:]))
+    assert not elsewhere.own

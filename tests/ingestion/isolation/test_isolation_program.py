@@ -12,11 +12,9 @@ import pytest
 from ingestion_helpers import GOOD_MODEL, Run, names
 
 from mimicry.ingestion.isolation import landlock
-from mimicry.ingestion.isolation.plan import OWN_FOLDERS_VARIABLE
 
 Ingest = Callable[..., Run]
 OF_A_PROCESS = ("environ", "mem", "maps", "smaps", "auxv", "io", "stack", "fd/0")
-OWN = {OWN_FOLDERS_VARIABLE: "1"}
 ALL = [
     *(
         "capabilities",
@@ -51,7 +49,7 @@ def trying(*attempts: str) -> str:
 
 
 def test_all_is_active_and_said(ingest: Ingest) -> None:
-    run = ingest(environment=OWN, flags=["--require-isolation"])
+    run = ingest(own=True, flags=["--require-isolation"])
     assert run.code == 0, run.stderr
     assert line(run).endswith("none is missing")
     assert sorted(run.outcome["isolation"]["active"]) == ALL
@@ -93,14 +91,12 @@ def test_somebodys_own_input_is_not_rearranged_and_that_is_said(ingest: Ingest) 
 def test_an_older_kernel_is_told_and_can_be_refused(
     ingest: Ingest, without: str, gone: set[str]
 ) -> None:
-    run = ingest(environment=OWN, without=without)
+    run = ingest(own=True, without=without)
     assert run.code == 0, run.stderr
     missing = run.outcome["isolation"]["missing"]
     assert {one.partition(":")[0] for one in missing} == gone
     assert all(one.partition(": ")[2] for one in missing)
-    refused = ingest(
-        "raise SystemExit", environment=OWN, without=without, flags=["--require-isolation"]
-    )
+    refused = ingest("raise SystemExit", own=True, without=without, flags=["--require-isolation"])
     assert refused.code == 4
     assert refused.outcome["error_code"] == "isolation-missing"
     assert all(name in refused.sentence for name in gone)
@@ -109,11 +105,12 @@ def test_an_older_kernel_is_told_and_can_be_refused(
 
 
 def test_the_variable_asks_for_all_too(ingest: Ingest) -> None:
-    asked = OWN | {"MIMICRY_REQUIRE_ISOLATION": "1"}
-    assert ingest(environment=asked, without="landlock").code == 4
+    asked = {"MIMICRY_REQUIRE_ISOLATION": "1"}
+    assert ingest(environment=asked, own=True, without="landlock").code == 4
 
 
 def test_images_are_out_of_sight_and_back(ingest: Ingest, images: Path) -> None:
+    images = images.parent / "app/input_data"
     inside = f"Path({str(images)!r})"
     run = ingest(
         trying(
@@ -122,7 +119,7 @@ def test_images_are_out_of_sight_and_back(ingest: Ingest, images: Path) -> None:
             f"print(({inside} / '00.jpg').read_bytes())",
             f"({inside} / 'new').touch()",
         ),
-        environment=OWN,
+        own=True,
     )
     assert run.code == 0, run.stderr
     assert "GOT THROUGH" not in run.log
@@ -132,10 +129,10 @@ def test_images_are_out_of_sight_and_back(ingest: Ingest, images: Path) -> None:
 
 
 def test_without_landlock_the_folders_are_closed_meanwhile(ingest: Ingest, images: Path) -> None:
-    output = images.parent / "output"
+    output = images.parent / "app/output"
     run = ingest(
         trying(f"print(oct(Path({str(output)!r}).stat().st_mode))"),
-        environment=OWN,
+        own=True,
         without="landlock",
     )
     assert run.code == 0, run.stderr
@@ -237,7 +234,7 @@ for descriptor in range(3, 64):
         pass
 {GOOD_MODEL}
 """
-    run = ingest(model, environment=OWN)
+    run = ingest(model, own=True)
     isolation = json.dumps(run.outcome["isolation"])
     assert "forged" not in isolation
     assert sorted(run.outcome["isolation"]["active"]) == ALL

@@ -14,12 +14,11 @@ from mimicry.codabench.engines.jobs import (
 )
 from mimicry.codabench.engines.watch import CONTROL, watch
 from mimicry.codabench.scratch import scratch_folder
-from mimicry.ingestion.isolation.plan import OWN_FOLDERS_VARIABLE
 
 WARNING = (
-    "warning: engine subprocess: nothing keeps the code from your files and your network but what "
-    "the ingestion program takes from a model, and a submission's own command has both. Run only "
-    "submissions that you trust, or install bubblewrap."
+    "warning: engine subprocess: the code runs as you. Only what the ingestion program takes from "
+    "a model keeps it from your files and your network, and a submission's own command has both. "
+    "Run only submissions that you trust, or install bubblewrap."
 )
 
 
@@ -46,8 +45,7 @@ def launch_subprocess(job: Job, temporary: Path) -> Launch:
     keeper = (sys.executable, "-P", "-m", "mimicry.codabench.engines.keeper", CONTROL)
     return Launch(
         argv=(*keeper, *arguments),
-        environment=worker_environment(job, home=str(home), temporary=str(temporary))
-        | {OWN_FOLDERS_VARIABLE: "1"},
+        environment=worker_environment(job, home=str(home), temporary=str(temporary)),
         folder=job.app / "program",
         control=True,
     )

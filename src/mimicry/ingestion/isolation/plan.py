@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 # Where the platform's worker mounts a run's folders.
 WORKER = Path("/app")
+_WORKER_NAMES = ("input_data", "output", "program", "ingested_program")
 # The largest file, and all files together, that a model may write, in bytes.
 DISK_LIMIT = 8 * 2**30
 _MOST_OPEN_FILES = 16384
@@ -40,9 +41,6 @@ _PATHS = ("LD_LIBRARY_PATH", "PYTHONPATH", "SSL_CERT_FILE", "SSL_CERT_DIR", "VIR
 
 # Where a key that opens sealed reference data may lie in a private image.
 _KEYS = Path("/etc/mimicry")
-
-# The engine that runs programs without mounts says so of the folders that it has made.
-OWN_FOLDERS_VARIABLE = "MIMICRY_OWN_FOLDERS"
 
 
 class Layout(NamedTuple):
@@ -119,19 +117,17 @@ class Access(NamedTuple):
         ]
 
 
-def find_layout(
-    input_data: Path,
-    output: Path,
-    program: Path,
-    submission: Path,
-    environment: Mapping[str, str] = os.environ,
-) -> Layout:
-    """Return the layout of a run's folders, which need not be there."""
-    layout = Layout(
-        input_data.resolve(), output.resolve(), program.resolve(), submission.resolve(), own=False
-    )
-    named = environment.get(OWN_FOLDERS_VARIABLE) == "1"
-    return layout._replace(own=named or layout.on_worker)
+def find_layout(input_data: Path, output: Path, program: Path, submission: Path) -> Layout:
+    """Return the layout of a run's folders, which need not be there.
+
+    They are copies made for the run where they stand as the worker has them: under its
+    names, side by side in a folder called ``app``.
+    """
+    folders = (input_data.resolve(), output.resolve(), program.resolve(), submission.resolve())
+    named = tuple(folder.name for folder in folders) == _WORKER_NAMES
+    parents = {folder.parent for folder in folders}
+    own = named and len(parents) == 1 and parents.pop().name == WORKER.name
+    return Layout(*folders, own=own)
 
 
 def find_access(

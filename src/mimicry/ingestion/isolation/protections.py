@@ -5,7 +5,7 @@ import json
 import os
 import socket
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import NamedTuple
 
 from mimicry.errors import BundleError
@@ -53,17 +53,19 @@ def find_protections(found: Mapping[str, str | None], *, network: bool) -> Prote
     )
 
 
-def read_report(control: socket.socket) -> dict[str, str | None]:
+def read_report(control: socket.socket, seconds: float) -> dict[str, str | None]:
     """Read what the confining program tells, to its end.
 
     Raises
     ------
     BundleError
-        ``model-start``: it ended without a report.
+        ``model-start``: it ended without a report, or gave none in time.
     """
     text = b""
-    while len(text) <= LONGEST_REPORT and (part := control.recv(LONGEST_REPORT)):
-        text += part
+    control.settimeout(seconds)
+    with suppress(OSError):
+        while len(text) <= LONGEST_REPORT and (part := control.recv(LONGEST_REPORT)):
+            text += part
     try:
         found: dict[str, str | None] = json.loads(text)
     except ValueError:
