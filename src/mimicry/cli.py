@@ -70,9 +70,12 @@ Examples:
   mimicry board --html board.html
   mimicry report runs/hybrid/development/my_model-1
   mimicry pack-submission my_model/
-  mimicry validate                                     organisers
+  mimicry data build photographs/ labels.csv           organisers
+  mimicry data audit
+  mimicry validate
   mimicry rehearse
   mimicry pack
+  mimicry verify runs/hybrid/final/my_model-1
   mimicry activations extract registry.json --stimuli images/ --store activations
   mimicry realign build blue activations --phase development
 \n
