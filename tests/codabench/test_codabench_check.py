@@ -8,9 +8,11 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from codabench_minibundle import copy_repository
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mimicry.cli import main
 from mimicry.codabench.model_code import Finding, parse_source
 from mimicry.codabench.submission_check import CheckReport, check_submission
 from mimicry.codabench.submission_zip import _damaged, unpack_submission
@@ -130,6 +132,24 @@ def test_findings(
     report = check(tmp_path, files, allowed)
     assert code in codes(report, level)
     assert report.exit_code == (3 if level == "error" else 0)
+
+
+def test_a_command_is_an_error_where_the_competition_refuses_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bundle = copy_repository(tmp_path / "bundle")
+    own = make_zip(tmp_path / "own.zip", {"model.py": MODEL, "metadata": "command: sh run.sh"})
+    plain = make_zip(tmp_path / "plain.zip", {"model.py": MODEL, "metadata": ""})
+    command = ["--bundle", str(bundle), "--competition", "hybrid"]
+    assert main(["check", str(own), *command]) == 0
+    assert "[metadata-command]" in capsys.readouterr().out
+    metadata = bundle / "scoring_program_hybrid/metadata.yaml"
+    metadata.write_text(metadata.read_text().strip() + " --refuse-commands\n")
+    assert main(["check", str(own), *command]) == 3
+    said = capsys.readouterr().out
+    assert "[submission-command-refused]" in said and "[metadata-command]" not in said
+    assert main(["check", str(plain), *command]) == 0
+    assert main(["check", str(own), "--bundle", str(bundle), "--competition", "two-task"]) == 0
 
 
 @pytest.mark.parametrize(

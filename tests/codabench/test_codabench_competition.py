@@ -1,6 +1,8 @@
 import contextlib
 import copy
 import re
+import shutil
+import zipfile
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -8,7 +10,7 @@ from typing import Any
 
 import pytest
 import yaml
-from codabench_minibundle import REPOSITORY, document, make_bundle, write_yaml
+from codabench_minibundle import REPOSITORY, copy_repository, document, make_bundle, write_yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -18,6 +20,7 @@ from mimicry.codabench.competition import (
     list_competitions,
     load_competition,
 )
+from mimicry.codabench.packing import pack_competition
 from mimicry.errors import BundleError
 from mimicry.hybrids.tasks import TASKS
 
@@ -344,6 +347,24 @@ def test_the_bundle_is_found_from_below(tmp_path: Path) -> None:
     assert find_bundle(deep) == bundle
     with pytest.raises(BundleError, match="bundle-not-found"):
         find_bundle(tmp_path)
+
+
+def test_a_zip_that_was_unpacked_goes_by_its_packed_name(tmp_path: Path) -> None:
+    bundle, below = copy_repository(tmp_path / "bundle"), tmp_path / "unpacked"
+    packed = pack_competition(load_competition(bundle, "hybrid"), tmp_path).path
+    with zipfile.ZipFile(packed) as archive:
+        archive.extractall(below)
+    assert list_competitions(below) == {"hybrid": below / "competition.yaml"}
+    assert load_competition(below, "hybrid").id == "hybrid"
+    # What lies below a bundle, and is not named by it, gives it no name.
+    shutil.copytree(below, bundle / "unpacked")
+    assert next(iter(list_competitions(bundle))) == "two-task"
+    shutil.rmtree(bundle / "competitions")
+    assert list(list_competitions(bundle)) == ["two-task"]
+    settings_file = below / "final/scoring_program_hybrid/phase.json"
+    for content in ('{"competition": "other"}', '{"competition": "../x"}', "[", "{}", "[1]"):
+        settings_file.write_text(content)
+        assert list(list_competitions(below)) == ["two-task"]
 
 
 def test_competitions_are_listed_by_id(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import platform
 import shutil
 import subprocess
 from dataclasses import replace
@@ -38,6 +39,7 @@ from mimicry.codabench.provenance_facts import (
 from mimicry.codabench.records import TaskRecord, read_run
 from mimicry.codabench.run_report import run_page
 from mimicry.errors import BundleError
+from mimicry.scoring.versions import library_versions, read_versions, versions_line
 
 MADE = Made("0.1.0", "3.11.2", "Linux", "6.1.0", "x86_64", "docker")
 SHA = "ab" * 32
@@ -219,7 +221,6 @@ def test_what_ingestion_says_is_bounded(tmp_path: Path) -> None:
 
 def test_nothing_names_the_machine_or_a_person(monkeypatch: pytest.MonkeyPatch) -> None:
     import getpass
-    import platform
 
     made = made_here(
         ENGINES["subprocess"], None, Resources(memory=2**30, gpus="all"), worker_data=True
@@ -231,7 +232,27 @@ def test_nothing_names_the_machine_or_a_person(monkeypatch: pytest.MonkeyPatch) 
     assert getpass.getuser() not in words.lower().split('"')
     image = Image("core", "sha256:2", "", ())
     inside = made_here(ENGINES["docker"], image, NO_LIMITS, worker_data=False)
-    assert (inside.image, inside.libraries, inside.resources) == ("sha256:2", {}, {})
+    assert (inside.image, inside.libraries) == ("sha256:2", {})
+    others = dict.fromkeys(("memory", "cpus", "pids", "gpus"), "default")
+    assert inside.resources == {"network": "False", **others}
+
+
+def test_scoring_in_an_image_tells_what_it_computes_with(tmp_path: Path) -> None:
+    def libraries(log: str, made: Made) -> dict[str, str]:
+        (tmp_path / "logs").mkdir(exist_ok=True)
+        (tmp_path / "logs/scoring.stdout.txt").write_text(log)
+        found = task_provenance(made, 1.0, dict.fromkeys(DIGESTS), tmp_path).made
+        return dict(found.libraries)
+
+    inside = replace(MADE, image="sha256:1")
+    versions = read_versions(versions_line())
+    assert versions == {"python": platform.python_version(), **library_versions()}
+    assert "scikit-learn" in versions
+    assert libraries(f"mimicry\n{versions_line()}\nlast\n", inside) == versions
+    assert libraries(versions_line(), replace(MADE, libraries={"numpy": "1"})) == {"numpy": "1"}
+    hostile = "computing with numpy 1\x1b[2J, other 1, scipy 1.2, python " + "9" * 200
+    assert libraries(hostile, inside) == {"scipy": "1.2"}
+    assert libraries("nothing", inside) == {}
 
 
 def test_the_clone_is_named_and_what_was_changed(tmp_path: Path) -> None:

@@ -69,6 +69,8 @@ class TestKit:
         assert "`mimicry data demo`" in raised.value.sentence
         (finding,) = validate_bundle(bundle, ["hybrid"]).findings
         assert finding.code == "dataset-missing" and "`mimicry data demo`" in finding.mend
+        # The demo would replace the images of who built their own without a training split.
+        assert "leave `public_data` out" in finding.mend and "training=1" in finding.mend
 
     def test_an_organisers_own_table_may_take_their_place(
         self, bundle: Path, tmp_path: Path

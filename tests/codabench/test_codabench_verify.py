@@ -17,6 +17,7 @@ from mimicry.codabench.competition import Competition, load_competition
 from mimicry.codabench.provenance import Made, Provenance, read_provenance, write_provenance
 from mimicry.codabench.provenance_facts import input_digests, sha256_file, task_provenance
 from mimicry.codabench.records import RunRecord, read_run, write_run
+from mimicry.codabench.twice import SECOND
 from mimicry.codabench.verifying import verify_run
 from mimicry.codabench.verifying_lines import Line, Verdict, verdict_text
 from mimicry.codabench.verifying_task import plain_folder
@@ -132,7 +133,9 @@ def test_scores_edited_everywhere_are_found_by_scoring_again(bundle: Path) -> No
     write_run(run, record.with_task("hybrid", replace(task, scores=scores)))
     write_scores(run, scores)
     record_origin(run, bundle)
-    assert differing(verify(bundle)) == ["scored again, mimic_recall"]
+    assert differing(verify(bundle)) == [
+        *("scored again, mimic_recall", "scored again, scores.json")
+    ]
 
 
 @pytest.mark.parametrize(
@@ -185,7 +188,8 @@ def test_changed_scores_files_are_found(bundle: Path) -> None:
     (scoring / "scores.json").write_text(text.replace("0.", "1."))
     verdict = verify(bundle)
     assert "challenge_score in scores.json" in differing(verdict)
-    assert unchecked(verdict)[-1] == "scored again, scores.json"
+    # Rounding explains nothing where the file is not what was recorded.
+    assert differing(verdict)[-1] == "scored again, scores.json"
     for broken in ("[", "[]", '{"challenge_score": "0.5"}', "[" * 100_000, ""):
         (scoring / "scores.json").write_text(broken)
         assert differing(verify(bundle)), broken
@@ -309,6 +313,73 @@ def test_the_command(
     for wrong in (["runs", "--submission", "good.zip"], ["good.zip"], ["pages"], []):
         assert main(["verify", *wrong]) == 2
     assert main(["verify", RUN, "--json", "/proc/no/such"]) == 4
+
+
+def put_second_run(bundle: Path, repeated: str | None = "identical") -> Path:
+    run = bundle / RUN
+    second = run / SECOND
+    shutil.copytree(run, bundle / "copy")
+    shutil.move(bundle / "copy", second)
+    origin = read_provenance(run)
+    assert origin is not None
+    write_provenance(run, replace(origin, repeated=repeated))
+    return second
+
+
+def test_a_second_run_is_compared_with_the_first(
+    bundle: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    second = put_second_run(bundle)
+    assert differing(verify(bundle)) == []
+    assert "run twice" in [line.what for line in verify(bundle).lines]
+    command = ["verify", str(bundle / RUN), "--bundle", str(bundle)]
+    assert main(command) == 0
+    assert f"[2 of 2] {bundle / RUN}/{SECOND}" in capsys.readouterr().out
+    table = second / "hybrid/prediction/predictions.csv"
+    table.write_text(table.read_text().replace(",0.", ",0.1", 1))
+    assert differing(verify(bundle)) == ["run twice"]
+    assert "predictions" in differing(verify(bundle, f"{RUN}/{SECOND}"))
+    assert main(command) == 4
+    assert "2 of 2 runs differ" in capsys.readouterr().err
+    origin = read_provenance(bundle / RUN)
+    assert origin is not None
+    write_provenance(bundle / RUN, replace(origin, repeated="differs"))
+    assert differing(verify(bundle)) == []
+
+
+def test_a_second_run_that_is_gone_or_led_elsewhere_is_told(bundle: Path) -> None:
+    second = put_second_run(bundle)
+    shutil.rmtree(second / "hybrid/prediction")
+    assert differing(verify(bundle)) == ["run twice"]
+    (second / "run.json").write_text("{")
+    assert differing(verify(bundle)) == ["run twice"]
+    shutil.rmtree(second)
+    assert unchecked(verify(bundle)) == ["submission", "run twice"]
+    second.symlink_to(bundle / RUN)
+    assert unchecked(verify(bundle)) == ["submission", "run twice"]
+    origin = read_provenance(bundle / RUN)
+    assert origin is not None
+    write_provenance(bundle / RUN, replace(origin, repeated=None))
+    assert unchecked(verify(bundle)) == ["submission"]
+    second.unlink()
+    second.mkdir()
+    assert unchecked(verify(bundle)) == ["submission", "run twice"]
+
+
+def test_the_python_of_an_image_is_the_one_that_is_told(bundle: Path) -> None:
+    origin = read_provenance(bundle / RUN)
+    assert origin is not None
+    own = origin.tasks["hybrid"]
+    for image, libraries, versions, said in (
+        (None, {}, {"python": "3.9.1"}, "Python 3.11.2, Linux"),
+        ("sha256:1", {"python": "3.10.1"}, {}, "Python 3.10.1 in its image, Linux"),
+        ("sha256:1", {}, {"python": "3.9.1"}, "Python 3.9.1 in its image, Linux"),
+        ("sha256:1", {}, {}, "its image's Python, Linux"),
+    ):
+        made = replace(own.made, image=image, libraries=libraries)
+        task = replace(own, made=made, versions=versions)
+        write_provenance(bundle / RUN, replace(origin, tasks={"hybrid": task}))
+        assert said in verify(bundle).title
 
 
 def test_a_text_stays_on_its_line() -> None:

@@ -5,6 +5,8 @@ Every path in a competition file is relative to the bundle's root, also in
 root of its own zip.
 """
 
+import json
+import re
 from pathlib import Path
 
 from mimicry.codabench.model import Column, Competition, Leaderboard, Phase, Task
@@ -16,6 +18,8 @@ from mimicry.codabench.reading.tasks import read_tasks
 from mimicry.codabench.reading.top import check_solutions, read_texts
 from mimicry.codabench.reading.yaml_file import read_document
 from mimicry.errors import BundleError
+from mimicry.files import UnusableFile, read_regular_file
+from mimicry.scoring.settings import FILE_NAME, MAX_BYTES
 
 __all__ = [
     "Column",
@@ -31,7 +35,10 @@ __all__ = [
 ]
 
 ROOT_ID = "two-task"
-"""What the root's ``competition.yaml`` is called on the command line."""
+"""What the root's ``competition.yaml`` is called on the command line, unless it was packed."""
+
+_LARGEST_YAML = 1024 * 1024
+_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}", re.ASCII)
 
 
 def find_bundle(start: Path) -> Path:
@@ -53,12 +60,37 @@ def find_bundle(start: Path) -> Path:
 
 
 def list_competitions(bundle: Path) -> dict[str, Path]:
-    """Return every competition file of a bundle by id, the root's first; none is read."""
+    """Return every competition file of a bundle by id, the root's first; none is checked.
+
+    The root's is called what it was packed as, where the bundle is a zip unpacked again.
+    """
     others = sorted((bundle / "competitions").glob("*.yaml"))
+    root_id = ROOT_ID if others else _packed_id(bundle) or ROOT_ID
     return {
-        ROOT_ID: bundle / "competition.yaml",
+        root_id: bundle / "competition.yaml",
         **{path.stem: path for path in others if path.stem != ROOT_ID},
     }
+
+
+def _packed_id(bundle: Path) -> str | None:
+    """Return the id that the programs of an unpacked competition were packed with, if they agree.
+
+    Only programs that ``competition.yaml`` names count, so that another competition below
+    this folder gives it no name.
+    """
+    packed = [*bundle.glob(f"*/*/{FILE_NAME}"), *bundle.glob(f"*/*/*/{FILE_NAME}")]
+    if not packed:
+        return None
+    found = set()
+    try:
+        document = read_regular_file(bundle / "competition.yaml", _LARGEST_YAML)
+        for path in packed:
+            if path.parent.relative_to(bundle).as_posix().encode() in document:
+                found.add(json.loads(read_regular_file(path, MAX_BYTES))["competition"])
+    except (UnusableFile, ValueError, KeyError, TypeError, RecursionError):
+        return None
+    id = found.pop() if len(found) == 1 else None
+    return id if isinstance(id, str) and _ID.fullmatch(id) else None
 
 
 def load_competition(bundle: Path, id: str) -> Competition:

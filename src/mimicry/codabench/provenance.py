@@ -43,20 +43,21 @@ class Made:
     ----------
     mimicry, python, system, kernel, machine : str
         Versions, the kernel's release, the kind of processor: of the process that started
-        the programs. What runs in an image has its own, in `TaskProvenance.versions`.
+        the programs. What runs in an image has its own: in `libraries` that of scoring, in
+        `TaskProvenance.versions` that of ingestion.
     commit : str or None
         Of the clone that the package lies in; None outside of one.
     changed : bool or None
         Whether the package differed from that commit.
     libraries : Mapping
-        Name -> version of what scoring computes with. Empty for an engine with an image,
-        whose id stands for them.
+        Name -> version of what scoring computes with. For a program in an image what its
+        output says, Python's version among it; empty where that says nothing.
     engine : str
         Where programs ran.
     image : str or None
         The image's id.
     resources : Mapping
-        What was asked for beside the defaults, as text.
+        What the engine can give or limit, as text; ``default`` for what was left alone.
     """
 
     mimicry: str

@@ -5,8 +5,8 @@ import os
 import platform
 import subprocess
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import cache
-from importlib import metadata
 from pathlib import Path
 from typing import NamedTuple
 
@@ -35,9 +35,10 @@ from mimicry.files import UnusableFile, read_regular_file, sha256_file
 from mimicry.hybrids.predictions import FILE_NAME
 from mimicry.hybrids.tables import MAX_TABLE_BYTES
 from mimicry.scoring.output import SCORES_COPY_NAME, SCORES_NAME
+from mimicry.scoring.versions import library_versions, read_versions
 
-LIBRARIES = ("numpy", "pillow", "scikit-learn", "scipy")
 LARGEST_SCORES = 1024 * 1024
+LARGEST_LOG = 64 * 1024 * 1024
 # Of what a submission without a predictions file leaves.
 LARGEST_TREE = 256 * 1024 * 1024
 MOST_ENTRIES = 20_000
@@ -64,7 +65,6 @@ def made_here(
         Whether programs are shown a folder as ``/app/data``; which one is not told.
     """
     clone = clone_of(package_folder())
-    asked = {name: str(getattr(resources, name)) for name in resources.asked()}
     return Made(
         mimicry=__version__,
         python=platform.python_version(),
@@ -75,8 +75,8 @@ def made_here(
         commit=clone.commit if clone else None,
         changed=clone.changed if clone else None,
         image=image.id if image is not None else None,
-        libraries={} if image is not None else _libraries(),
-        resources=asked | ({"worker_data": "shown"} if worker_data else {}),
+        libraries={} if image is not None else library_versions(),
+        resources=_resources(engine, resources) | ({"worker_data": "shown"} if worker_data else {}),
     )
 
 
@@ -203,12 +203,12 @@ def task_provenance(
     inputs : Mapping
         As `input_digests` gave them before it ran.
     folder : Path
-        The task's, with ``prediction`` and ``scoring``; either may be missing.
+        The task's, with ``prediction``, ``scoring`` and ``logs``; each may be missing.
     """
     prediction, scoring = folder / "prediction", folder / "scoring"
     said = read_ingestion_state(prediction)
     return TaskProvenance(
-        made=made,
+        made=replace(made, libraries=_libraries(made, folder)),
         time_limit=limit,
         sha256={
             **inputs,
@@ -241,14 +241,22 @@ def isolation_of(found: object) -> Isolation | None:
     return Isolation(short_words(found.get("active")), short_words(found.get("missing")))
 
 
-def _libraries() -> dict[str, str]:
-    found = {}
-    for name in LIBRARIES:
-        try:
-            found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
-    return found
+def _resources(engine: Engine, resources: Resources) -> dict[str, str]:
+    """Return every resource that an engine can give or limit, and what it was set to."""
+    names = sorted({*resources.asked(), *engine.limits})
+    values = {name: getattr(resources, name) for name in names}
+    return {name: "default" if value is None else str(value) for name, value in values.items()}
+
+
+def _libraries(made: Made, folder: Path) -> Mapping[str, str]:
+    """Return what scoring computed with; of a program in an image what its own output says."""
+    if made.image is None:
+        return made.libraries
+    try:
+        output = read_regular_file(folder / "logs" / "scoring.stdout.txt", LARGEST_LOG)
+    except UnusableFile:
+        return made.libraries
+    return read_versions(output.decode("utf-8", "replace"))
 
 
 def _git(folder: Path, *words: str) -> str | None:

@@ -79,6 +79,15 @@ def new_key(path: Path) -> str:
     return recipient
 
 
+def shared_folder(path: Path) -> str | None:
+    """Return in words which Git repository or bundle a file lies in; None outside of any."""
+    for folder in path.resolve().parents:
+        for name, words in ((".git", "the Git repository"), ("competition.yaml", "the bundle")):
+            if os.path.lexists(folder / name):
+                return f"{words} {folder}"
+    return None
+
+
 def read_recipients(named: Iterable[str]) -> tuple[Any, ...]:
     """Return the recipients that `mimicry pack --seal` names, each once.
 

@@ -60,6 +60,14 @@ _BINARIES = (".so", ".pyd", ".dll", ".dylib", ".exe", ".pyc", ".whl")
 _MAGICS = (b"\x7fELF", b"MZ", b"\xcf\xfa\xed\xfe", b"\xca\xfe\xba\xbe")
 
 
+_REFUSED = Finding(
+    "error",
+    "submission-command-refused",
+    "metadata has a command, and this competition grades no submission with one: remove the line "
+    "`command` from it. The ingestion program loads model.py by itself.",
+)
+
+
 @dataclass(frozen=True)
 class CheckReport:
     """What a check found.
@@ -137,7 +145,9 @@ class _ZipSource:
             return b""
 
 
-def check_submission(submission: Path, allowed: Allowed | None) -> CheckReport:
+def check_submission(
+    submission: Path, allowed: Allowed | None, *, commands_refused: bool = False
+) -> CheckReport:
     """Check a submission without running anything of it; never raises for what is in it.
 
     Parameters
@@ -146,13 +156,18 @@ def check_submission(submission: Path, allowed: Allowed | None) -> CheckReport:
         A zip, or a folder, which is judged as `mimicry pack-submission` would zip it.
     allowed : mapping or None
         The organiser's list of packages, or None where there is no bundle at hand.
+    commands_refused : bool
+        Whether the competition grades no submission with a command of its own.
 
     Raises
     ------
     BundleError
         `temporary-folder`.
     """
-    findings = list(_check(submission, allowed))
+    findings = [
+        _REFUSED if commands_refused and finding.code == "metadata-command" else finding
+        for finding in _check(submission, allowed)
+    ]
     order = {"error": 0, "warning": 1, "note": 2}
     findings.sort(key=lambda finding: order[finding.level])
     return CheckReport(submission.resolve().name, tuple(dict.fromkeys(findings)))

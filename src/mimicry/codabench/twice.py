@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
+from mimicry.codabench.model import Phase
 from mimicry.codabench.provenance import (
     DIFFERS,
     IDENTICAL,
@@ -104,8 +105,7 @@ class Twice:
             return IDENTICAL
         if self.second is None:
             return None
-        same = len(self.tasks) == len(self.first.tasks)
-        return IDENTICAL if same and all(one.identical for one in self.tasks.values()) else DIFFERS
+        return outcome(self.first, self.tasks)
 
 
 def run_twice(request: RunRequest, report: Report = print) -> Twice:
@@ -127,19 +127,31 @@ def run_twice(request: RunRequest, report: Report = print) -> Twice:
     folder = output / SECOND
     if any(task.state != FINISHED for task in first.tasks.values()):
         return Twice(first, None, folder, {})
-    if not any(_runs_code(request, output, key) for key in first.tasks):
+    if not any(runs_code(request.phase, output, key) for key in first.tasks):
         found = Twice(first, None, folder, {}, nothing_runs=True)
     else:
         report("\nthe same again, to see whether it gives the same")
         second = run_submission(replace(request, output=folder), report)
-        tasks = {
-            key: compare_tasks(output / key, task, folder / key, second.tasks[key])
-            for key, task in first.tasks.items()
-            if key in second.tasks and second.tasks[key].state == FINISHED
-        }
-        found = Twice(first, second, folder, tasks)
+        found = Twice(first, second, folder, compare_runs(output, first, folder, second))
     _record(output, found)
     return found
+
+
+def compare_runs(
+    first_folder: Path, first: RunRecord, second_folder: Path, second: RunRecord
+) -> dict[str, TaskDifference]:
+    """Compare two runs, given their folders and records, in every task that both have finished."""
+    return {
+        key: compare_tasks(first_folder / key, task, second_folder / key, second.tasks[key])
+        for key, task in first.tasks.items()
+        if key in second.tasks and second.tasks[key].state == FINISHED
+    }
+
+
+def outcome(first: RunRecord, tasks: Mapping[str, TaskDifference]) -> str:
+    """Return ``identical`` where every task of `first` is among `tasks` and identical."""
+    same = len(tasks) == len(first.tasks)
+    return IDENTICAL if same and all(one.identical for one in tasks.values()) else DIFFERS
 
 
 def compare_tasks(
@@ -171,9 +183,9 @@ def compare_tasks(
     )
 
 
-def _runs_code(request: RunRequest, output: Path, key: str) -> bool:
+def runs_code(phase: Phase, output: Path, key: str) -> bool:
     """Tell whether a task ran anything of the submission's: by ingestion, or by its own command."""
-    task = next((one for one in request.phase.tasks if one.key == key), None)
+    task = next((one for one in phase.tasks if one.key == key), None)
     own = output / key / "logs" / "submission.stdout.txt"
     return (task is not None and task.ingestion_program is not None) or own.exists()
 

@@ -23,6 +23,7 @@ from mimicry.codabench.verifying_lines import (
     compared,
 )
 from mimicry.codabench.verifying_task import task_lines
+from mimicry.codabench.verifying_twice import twice_lines
 from mimicry.errors import BundleError, MimicryError, SubmissionError, one_line
 from mimicry.files import sha256_file
 
@@ -85,19 +86,25 @@ def verify_run(
         lines += task_lines(
             folder, record, key, origin, competition, phase, worker_data=worker_data
         )
+    lines += twice_lines(folder, record, origin, phase)
     return Verdict(name, _title(record, origin), tuple(lines))
 
 
 def _title(record: RunRecord, origin: Provenance | None) -> str:
     words = (record.submission, record.participant, record.competition, record.phase)
     title = ", ".join(one_line(word, 60) for word in words)
-    made = next(iter(origin.tasks.values())).made if origin and origin.tasks else None
-    return f"{title}; {_made_by(made)}" if made else title
+    own = next(iter(origin.tasks.values())) if origin and origin.tasks else None
+    return f"{title}; {_made_by(own.made, own.versions)}" if own else title
 
 
-def _made_by(made: Made) -> str:
+def _made_by(made: Made, versions: Mapping[str, str]) -> str:
     clone = f" at {made.commit[:7]}{' and changes' if made.changed else ''}" if made.commit else ""
-    system = f"Python {made.python}, {made.system} {made.machine}"
+    python = f"Python {made.python}"
+    if made.image is not None:
+        # Programs had the image's, whatever started them.
+        inside = made.libraries.get("python") or versions.get("python")
+        python = f"Python {inside} in its image" if inside else "its image's Python"
+    system = f"{python}, {made.system} {made.machine}"
     return one_line(f"run by Mimicry {made.mimicry}{clone}, {system}; now {__version__}", 200)
 
 

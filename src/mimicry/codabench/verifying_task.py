@@ -95,9 +95,11 @@ def task_lines(
         lines.append(Line("data and programs", UNCHECKED, "the phase has no such task any more"))
     if recorded is not None and task is not None and competition and phase:
         lines += _inputs(recorded, competition, phase, task)
-    lines += _outcome(folder, record, key, recorded)
+    outcome = list(_outcome(folder, record, key, recorded))
+    lines += outcome
     if record.tasks[key].state == FINISHED and task is not None:
-        lines += _again(folder, record, task, worker_data)
+        changed = any(line.verdict == DIFFERS for line in outcome)
+        lines += _again(folder, record, task, worker_data, changed=changed)
     elif record.tasks[key].state != FINISHED:
         code = one_line(record.tasks[key].error_code or "it did not end", 60)
         lines.append(Line("scores", UNCHECKED, f"the task has none ({code})"))
@@ -210,8 +212,14 @@ def _scores(
         )
 
 
-def _again(folder: Path, record: RunRecord, task: Task, worker_data: Path | None) -> Iterator[Line]:
-    """Score the predictions again and compare every column."""
+def _again(
+    folder: Path, record: RunRecord, task: Task, worker_data: Path | None, *, changed: bool
+) -> Iterator[Line]:
+    """Score the predictions again and compare every column.
+
+    `changed` is whether the task's files differ from what was recorded of them: then nothing
+    is put down to rounding.
+    """
     what = "scored again"
     try:
         scored = score_again(folder, task, worker_data=worker_data)
@@ -237,6 +245,7 @@ def _again(folder: Path, record: RunRecord, task: Task, worker_data: Path | None
         if _near(old, new):
             yield Line(f"{what}, {one_line(key, 60)}", AGREES, f"{old:.10g}", None, old, new)
         else:
+            changed = True
             yield _difference(f"{what}, {one_line(key, 60)}", old, new)
     scoring = plain_folder(folder, task.key, "scoring")
     if scoring is not None:
@@ -245,15 +254,15 @@ def _again(folder: Path, record: RunRecord, task: Task, worker_data: Path | None
             same = read_regular_file(scoring / SCORES_NAME, LARGEST_SCORES) == expected
         except UnusableFile:
             return
-        words = "byte for byte what scoring writes now" if same else _rounded()
-        yield Line(f"{what}, {SCORES_NAME}", AGREES if same else UNCHECKED, words)
-
-
-def _rounded() -> str:
-    return (
-        f"not byte for byte what scoring writes now; scores count as equal up to {TOLERANCE:g}, "
-        "as on another machine"
-    )
+        if same:
+            verdict, words = AGREES, "byte for byte what scoring writes now"
+        elif changed:
+            verdict, words = DIFFERS, "not what scoring writes now"
+        else:
+            verdict = UNCHECKED
+            words = "not byte for byte what scoring writes now; scores count as equal up to "
+            words += f"{TOLERANCE:g}, as on another machine"
+        yield Line(f"{what}, {SCORES_NAME}", verdict, words)
 
 
 def _difference(what: str, recorded: float | None, found: float | None) -> Line:

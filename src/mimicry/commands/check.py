@@ -89,7 +89,8 @@ def check(
     smoke_run = None
     if root is not None:
         smoke_run = _prepare(root, submission, competition, where, smoke=smoke, quiet=as_json)
-    report = check_in(root, submission)
+    refused = root is not None and _refuses_commands(root, competition)
+    report = check_in(root, submission, commands_refused=refused)
     if not as_json:
         show_findings(report)
         if smoke and report.exit_code:
@@ -132,6 +133,16 @@ def _as_json(report: "CheckReport", result: "SmokeResult | None") -> str:
         "smoke": None if result is None else asdict(result),
     }
     return json.dumps(content, indent=2)
+
+
+def _refuses_commands(root: Path, id: str | None) -> bool:
+    from mimicry.codabench.refused_commands import refuses_commands
+
+    try:
+        return refuses_commands(competition_named(root, id))
+    except (BundleError, click.BadParameter):
+        # What is wrong with the bundle is no fault of a submission's.
+        return False
 
 
 def _find(bundle: Path | None, *, smoke: bool) -> Path | None:

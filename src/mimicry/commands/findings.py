@@ -13,11 +13,14 @@ if TYPE_CHECKING:
     from mimicry.ingestion.requirements import Allowed
 
 
-def check_in(root: Path | None, submission: Path) -> "CheckReport":
+def check_in(
+    root: Path | None, submission: Path, *, commands_refused: bool = False
+) -> "CheckReport":
     """Check a submission against the list of packages of the bundle `root`, if any."""
     from mimicry.codabench.submission_check import check_submission
 
-    return check_submission(submission, None if root is None else _allowed(root))
+    allowed = None if root is None else _allowed(root)
+    return check_submission(submission, allowed, commands_refused=commands_refused)
 
 
 def show_findings(report: "CheckReport") -> None:

@@ -23,7 +23,13 @@ def seal_key(file: Path) -> None:
     keep a copy in a safe place, outside of every bundle and repository. docs/sealing.md
     tells where it must lie, and who could read it there.
     """
-    from mimicry.codabench.sealing import new_key
+    from mimicry.codabench.sealing import new_key, shared_folder
 
     click.echo(new_key(file))
     click.echo(f"wrote {file}: keep it secret, and keep a copy", err=True)
+    shared = shared_folder(file)
+    if shared is not None:
+        click.echo(
+            f"warning: {file} lies in {shared}, whose files get passed on; move it out of there",
+            err=True,
+        )

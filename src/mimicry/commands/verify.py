@@ -1,5 +1,7 @@
 """``mimicry verify``: whether runs are what their records say."""
 
+import os
+from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -48,8 +50,9 @@ def verify(
 
     Its predictions are scored again. Data, programs, image, predictions and scores are
     compared with what run.json, provenance.json and ingestion.json recorded, and each line
-    says what agrees, what differs (recorded -> found) and what cannot be checked. Nothing
-    in the runs' folders is started or changed. Exit code 4 where anything differs.
+    says what agrees, what differs (recorded -> found) and what cannot be checked. Of a run
+    with --twice both are. Nothing in the runs' folders is started or changed. Exit code 4
+    where anything differs.
     """
     from mimicry.codabench.boards.found_runs import run_folders
     from mimicry.codabench.competition import load_competition
@@ -68,13 +71,14 @@ def verify(
             raise click.BadParameter(f"{path} is a file; name a run's folder.", param_hint="RUN")
     if submission is not None and not submission.exists():
         raise click.BadParameter(f"there is no {submission}.", param_hint="--submission")
-    folders = run_folders(run)
-    if not folders:
+    named = run_folders(run)
+    if not named:
         raise click.BadParameter("there is no run in it; name a run's folder.", param_hint="RUN")
-    if submission is not None and len(folders) > 1:
+    if submission is not None and len(named) > 1:
         raise click.BadParameter(
-            f"that is one run's, and there are {len(folders)}.", param_hint="--submission"
+            f"that is one run's, and there are {len(named)}.", param_hint="--submission"
         )
+    folders = list(_with_second_runs(named))
     root = find_if_any(bundle)
 
     @cache
@@ -111,3 +115,17 @@ def verify(
         )
     click.echo(f"{len(verdicts)} of {len(verdicts)} runs: nothing differs from what was recorded.")
     return 0
+
+
+def _with_second_runs(folders: Iterable[tuple[str, Path]]) -> Iterator[tuple[str, Path]]:
+    """Yield runs, each followed by its second one, in which other commands do not look."""
+    from mimicry.codabench.records import RUN_FILE
+    from mimicry.codabench.twice import SECOND
+    from mimicry.codabench.verifying_twice import second_folder
+
+    for shown, path in folders:
+        yield shown, path
+        second = second_folder(path)
+        # Without a record it had not begun.
+        if second is not None and os.path.lexists(second / RUN_FILE):
+            yield f"{shown}/{SECOND}", second

@@ -21,7 +21,8 @@ DEFAULT_QUOTA = 15 * 1000**3
 COPIES_COUNT_FROM = 1000**3
 
 _ENCRYPTED = 0x1
-_DEMO = re.compile(r"(input|reference)_data/(val|test)(_A|_mimic)?\.zip|public_data/hybrids\.zip")
+_DEMO = re.compile(r"(input|reference)_data/(val|test)(_A|_mimic)?\.zip")
+_TRAINING = "public_data/hybrids.zip"
 _ZOO = re.compile(r"reference_data/(blue|red)_(development|final)\.zip|public_data/(blue|red)")
 
 
@@ -87,7 +88,13 @@ def _missing(context: Context, document: Document, named: Named) -> None:
     alike = near is not None and not _ZOO.fullmatch(named.path)
     alike = alike and PurePosixPath(str(near)).suffix == PurePosixPath(named.path).suffix
     mend = f"write `{named.keys[-1]}: {near}`" if alike else "put it there, or correct the path"
-    if not context.tree.zipped and _DEMO.fullmatch(named.path):
+    if not context.tree.zipped and named.path == _TRAINING:
+        # Beside an organiser's own images the demo's would be refused, or replace them.
+        mend += (
+            f"; with data of your own: leave `{named.keys[-1]}` out, or `mimicry data build "
+            "--split development=1,final=2,training=1` makes it; without: `mimicry data demo`"
+        )
+    elif not context.tree.zipped and _DEMO.fullmatch(named.path):
         mend += ", or make demo data with `mimicry data demo`"
     if not context.tree.zipped and _ZOO.fullmatch(named.path):
         mend += ", or make demo data with `mimicry data zoo`"

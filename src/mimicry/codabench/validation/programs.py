@@ -10,14 +10,17 @@ from mimicry.codabench.engines.jobs import (
     Kind,
     Metadata,
     parse_metadata,
+    split_command,
 )
-from mimicry.codabench.program_command import command_faults
+from mimicry.codabench.program_command import PROGRAM_ROOT, CommandFault, command_faults
 from mimicry.codabench.reachable import PACKAGE
 from mimicry.codabench.reading.document import Document
 from mimicry.codabench.validation.context import Context, Dataset
 from mimicry.codabench.validation.data import Named, named_paths
 from mimicry.codabench.validation.finding import ERROR, WARNING
+from mimicry.codabench.validation.flags import flag_faults, own_program
 from mimicry.codabench.validation.source import MIB, SourceError
+from mimicry.errors import BundleError
 
 LARGEST_METADATA = 64 * 1024
 MOST_SCRIPTS = 200
@@ -57,7 +60,9 @@ def _check_program(context: Context, named: Named, kind: Kind, program: Dataset)
         context.notes.skip(f"{named.path}/{name} is too large or intricate, and was not looked at")
         return
     where = f"{named.path}/{name}" if name else named.path
-    for fault in command_faults(metadata, names, kind):
+    scripts = dict(read_scripts(program))
+    faults = [*command_faults(metadata, names, kind), *_flag_faults(metadata, kind, scripts)]
+    for fault in faults:
         context.notes.add(
             fault.level,
             fault.code,
@@ -69,10 +74,29 @@ def _check_program(context: Context, named: Named, kind: Kind, program: Dataset)
             key="command" if name else "",
         )
     _check_second_metadata(context, named, program, metadata)
-    scripts = dict(read_scripts(program))
     _check_scripts(context, named, names, scripts)
     if kind == "scoring":
         _check_score_file(context, named, scripts)
+
+
+def _flag_faults(
+    metadata: Metadata, kind: Kind, scripts: dict[str, bytes]
+) -> Iterator[CommandFault]:
+    """Yield what is wrong with the flags of a command that starts one of Mimicry's programs."""
+    try:
+        words = split_command(metadata.command or "", kind)
+    except BundleError:
+        # Told as a fault of the command.
+        return
+    for number, word in enumerate(words):
+        source = scripts.get(word.removeprefix(PROGRAM_ROOT).removeprefix("./"))
+        if source is None:
+            continue
+        tree = parse_script(source)
+        takes = own_program(tree) if isinstance(tree, ast.Module) else None
+        if takes is not None:
+            yield from flag_faults(words[number + 1 :], takes)
+        return
 
 
 def _read_metadata(program: Dataset, name: str | None) -> Metadata | None:

@@ -1,0 +1,35 @@
+"""What scoring computes with, as one line of its output that can be read back."""
+
+import platform
+import re
+from importlib import metadata
+
+LIBRARIES = ("numpy", "pillow", "scikit-learn", "scipy")
+
+_START = "computing with "
+_ONE = re.compile(r"([a-z][a-z-]{0,30}) ([0-9A-Za-z][0-9A-Za-z.+!_-]{0,59})", re.ASCII)
+
+
+def library_versions() -> dict[str, str]:
+    """Return the versions of the libraries that scores depend on, of those that are here."""
+    found = {}
+    for name in LIBRARIES:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def versions_line() -> str:
+    """Return the line that a scoring program prints."""
+    found = {"python": platform.python_version(), **library_versions()}
+    return _START + ", ".join(f"{name} {version}" for name, version in found.items())
+
+
+def read_versions(output: str) -> dict[str, str]:
+    """Return what the first such line in a scoring program's output says; empty without one."""
+    line = next((one for one in output.splitlines() if one.startswith(_START)), "")
+    named = (_ONE.fullmatch(part) for part in line.removeprefix(_START).split(", "))
+    known = {"python", *LIBRARIES}
+    return {one[1]: one[2] for one in named if one is not None and one[1] in known}
