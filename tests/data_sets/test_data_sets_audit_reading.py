@@ -5,6 +5,7 @@ import itertools
 import json
 import math
 import os
+import re
 import zipfile
 from pathlib import Path
 from statistics import NormalDist
@@ -18,11 +19,22 @@ from PIL import Image
 
 from mimicry.commands.data_audit import KINDS as CHOICES
 from mimicry.commands.data_audit import audit
+from mimicry.data_sets.audit import Finding
 from mimicry.data_sets.audit_encoding import measure_file, read_segments
 from mimicry.data_sets.audit_pixels import measure_pixels
 from mimicry.data_sets.audit_reading import Measured, measure_images, read_labels
+from mimicry.data_sets.audit_statistics import Tested as Outcome
 from mimicry.data_sets.audit_statistics import area, auc_interval, holm
-from mimicry.data_sets.properties import CONTENT_KINDS, KINDS, TITLES, WORDS
+from mimicry.data_sets.audit_words import Named, finding_lines, finding_sentence
+from mimicry.data_sets.properties import (
+    CONTENT_KINDS,
+    KINDS,
+    TITLES,
+    WORDS,
+    Listed,
+    measure_listing,
+    said_of,
+)
 from mimicry.errors import BundleError
 
 HEADER = "filename,hybrid_stat,ssp_indicator\n"
@@ -233,6 +245,62 @@ def test_the_command_is_content_with_a_clean_set(tmp_path: Path) -> None:
     done = CliRunner().invoke(audit, ["--input", str(images), "--reference", str(labels)])
     assert done.exception is None, done.output
     assert "no leak in 1 set" in done.output
+
+
+def test_a_folder_of_zips_needs_no_competition(tmp_path: Path) -> None:
+    for name in ("input_data", "reference_data"):
+        (tmp_path / name).mkdir()
+    images, labels = a_set(tmp_path)
+    none = CliRunner().invoke(audit, ["--data", str(tmp_path)])
+    assert isinstance(none.exception, BundleError) and none.exception.code == "data-missing"
+    images.rename(tmp_path / "input_data" / "val.zip")
+    labels.rename(tmp_path / "reference_data" / "val.zip")
+    # Images without labels are passed over.
+    zipped(tmp_path / "input_data" / "test.zip", {"a.jpg": b""})
+    done = CliRunner().invoke(audit, ["--data", str(tmp_path)])
+    assert done.exception is None, done.output
+    assert "no leak in 1 set" in done.output
+    both = CliRunner().invoke(audit, ["--data", str(tmp_path), "--competition", "hybrid"])
+    assert both.exit_code == 2
+    assert CliRunner().invoke(audit, ["--data", str(tmp_path / "none")]).exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("date", "shown"),
+    [
+        ((2024, 5, 3, 14, 7, 58), "2024-05-03 14:07:58"),
+        ((1980, 1, 1, 0, 0, 0), "1980-01-01 00:00:00"),
+        ((2026, 12, 31, 23, 59, 58), "2026-12-31 23:59:58"),
+    ],
+)
+def test_time_stamps_are_shown_as_dates(date: tuple[int, ...], shown: str) -> None:
+    info = zipfile.ZipInfo("a.jpg", date)  # type: ignore[arg-type]
+    info.header_offset = 0
+    stamp = measure_listing([Listed("a.jpg", 0, 0, info)])[0]["entry.time"]
+    assert isinstance(stamp, float) and said_of("entry.time", stamp) == shown
+    moment = float(re.sub(r"\D", "", shown))
+    assert said_of("metadata.moment", moment) == shown
+    assert said_of("size.trailing", 1.5) == "1.5"
+
+
+def a_finding(kind: str, own: float, all_together: float, named: int) -> Finding:
+    strongest = Named("name.first", own, (0.9, 1.0), False, "“h” in 100 % against 0 %")
+    tested = Outcome(0.001, 999, all_together, (0.6, 0.9), ("name.first",))
+    target = "hybrids of mimic"
+    return Finding("val", target, kind, "leak", 9, 9, tested, 0.01, (strongest,) * named)
+
+
+def test_a_leak_is_told_with_its_own_area() -> None:
+    weak = a_finding("order", 1.0, 0.75, 4)
+    assert "(AUC 1.00)" in finding_sentence(weak)
+    lines = finding_lines(weak)
+    assert "order of the images tells hybrids" in lines[0]
+    assert "one alone may tell more" in lines[2]
+    assert "and 1 more property of" in "\n".join(lines)
+    strong = finding_lines(a_finding("metadata", 0.7, 0.75, 5))
+    assert "metadata tell hybrids" in strong[0]
+    assert "one alone" not in "\n".join(strong)
+    assert "and 2 more properties of" in "\n".join(strong)
 
 
 @pytest.mark.parametrize("words", [["--input", "a.zip"], ["--input", "a", "--reference", "b"]])

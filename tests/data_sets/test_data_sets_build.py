@@ -17,8 +17,9 @@ import pytest
 from click.testing import CliRunner
 from data_sets_photographs import decoded, encoded, make_photographs, picture, write_table
 
+from mimicry.commands.data_audit import audit as audit_command
 from mimicry.commands.data_build import build as build_command
-from mimicry.data_sets import checks
+from mimicry.data_sets import checks, label_faults
 from mimicry.data_sets.build import build_data
 from mimicry.data_sets.findings import ALLOWABLE
 from mimicry.data_sets.options import Built, Options, UnfitDataError
@@ -30,7 +31,10 @@ from mimicry.errors import BundleError, MimicryError
 from mimicry.hybrids.reference import parse_reference
 
 SETS = [*zip_names("val"), *zip_names("test")]
-TABLES = (checks._FILES, checks._IMAGES, checks._MIXED, checks._LOOKS, checks._ANIMALS)
+TABLES = (
+    *(checks._FILES, checks._IMAGES, checks._MIXED, checks._LOOKS, checks._ANIMALS),
+    label_faults._ROWS,
+)
 QUICK = Style("jpeg", 95)
 
 
@@ -286,7 +290,7 @@ def test_kept_images_lose_metadata_and_no_pixel(photographs: Photographs) -> Non
         original = (photographs.folder / one["file"]).read_bytes()
         assert decoded(data).tobytes() == decoded(original).tobytes()
     photographs.add("other.png", encoded(picture(200), "PNG"))
-    assert photographs.codes(style=Style("keep", 0)) == [
+    assert photographs.codes(style=Style("keep", 0), force=True) == [
         ("error", "images-mixed"),
         ("warning", "images-encoders"),
     ]
@@ -422,8 +426,70 @@ def test_the_command_builds_and_says_what_comes_next(photographs: Photographs) -
     assert not photographs.output.exists()
     run = CliRunner().invoke(build_command, [*words, "--seed", "5", "--max-size", "24"])
     assert run.exit_code == 0, run.output
-    assert "mimicry data audit" in run.output and "mimicry validate" in run.output
     assert "guesses this seed" in run.output
+    assert "no training split" in run.output
+    # Here is nothing to validate, and no other bundle is meant.
+    audit_words = next_command(run.output, "mimicry data audit")
+    assert audit_words == ["--data", str(photographs.output)]
+    assert "mimicry validate" not in run.output
+    assert CliRunner().invoke(audit_command, audit_words).exit_code == 0
+
+
+def next_command(output: str, command: str) -> list[str]:
+    line = next(line for line in output.splitlines() if line.startswith("next: "))
+    words = re.search(rf"{command}(.*?)(, then |$)", line)
+    assert words is not None, output
+    return shlex.split(words[1])
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_the_commands_that_come_next_are_those_of_the_output(
+    photographs: Photographs, named: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = write_table(photographs.root / "labels.csv", photographs.rows)
+    bundle = photographs.root / "my bundle"
+    (bundle / "competitions").mkdir(parents=True)
+    (bundle / "competition.yaml").write_text("version: 2\n")
+    (bundle / "competitions" / "hybrid.yaml").write_text("version: 2\n")
+    monkeypatch.chdir(photographs.root if named else bundle)
+    words = [str(photographs.folder), str(table), *(["--output", "my bundle"] if named else [])]
+    run = CliRunner().invoke(build_command, [*words, "--split", "final=1,training=1"])
+    assert run.exit_code == 0, run.output
+    only = ["--competition", "hybrid"]
+    where = ["my bundle"] if named else []
+    assert next_command(run.output, "mimicry data audit") == [
+        *(["--bundle", *where] if named else []),
+        *only,
+    ]
+    assert next_command(run.output, "mimicry validate") == [*where, *only]
+    assert "no training split" not in run.output
+
+
+def test_a_dry_run_tells_the_classes_and_what_is_in_the_way(photographs: Photographs) -> None:
+    for row in photographs.rows:
+        del row["CAMID"]
+    table = write_table(photographs.root / "labels.csv", photographs.rows)
+    words = [str(photographs.folder), str(table), "--output", str(photographs.output)]
+    words += ["--split", "development=1,final=1", "--seed", "5"]
+    dry = CliRunner().invoke(build_command, [*words, "--dry-run"])
+    line = "development: major 3 hybrids and 3 others, mimic 3 hybrids and 3 others, minor 3"
+    assert dry.exit_code == 0 and line in dry.output
+    for name in SETS:
+        (photographs.output / name).parent.mkdir(parents=True, exist_ok=True)
+        write_demo_zip(photographs.output / name, [("a.txt", name.encode())])
+    dry = CliRunner().invoke(build_command, [*words, "--dry-run"])
+    assert isinstance(dry.exception, MimicryError) and dry.exception.code == "data-in-place"
+    assert line in dry.output
+    assert CliRunner().invoke(build_command, [*words, "--dry-run", "--force"]).exit_code == 0
+    # With other faults it is one line of the list.
+    (photographs.folder / "extra.jpg").write_bytes(b"")
+    dry = CliRunner().invoke(build_command, [*words, "--dry-run"])
+    assert isinstance(dry.exception, MimicryError) and dry.exception.code == "data-unfit"
+    assert "1 image has no row" in dry.output and "[data-in-place]" in dry.output
+    (photographs.folder / "extra.jpg").unlink()
+    assert CliRunner().invoke(build_command, [*words, "--force"]).exit_code == 0
+    again = CliRunner().invoke(build_command, [*words, "--dry-run"])
+    assert again.exit_code == 0 and line in again.output
 
 
 def test_the_commands_of_the_page_run(

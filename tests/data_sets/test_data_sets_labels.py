@@ -10,10 +10,13 @@ from data_sets_photographs import write_table
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mimicry.data_sets.label_faults import labels_table, row_findings
 from mimicry.data_sets.labels import Row, read_labels
+from mimicry.data_sets.options import UnfitDataError
 from mimicry.data_sets.sources import Listing, list_files, match
 from mimicry.data_sets.splits import anonymous_names, make_splits
 from mimicry.errors import BundleError
+from mimicry.hybrids.reference import COLUMNS, parse_reference
 
 PLAIN = {"filename": "a.jpg", "hybrid_stat": "1", "ssp_indicator": "major"}
 
@@ -48,6 +51,10 @@ def test_a_table_is_read_with_all_its_columns(tmp_path: Path) -> None:
         ([PLAIN], {"specimen": "CAMID"}, "labels-column"),
         ([PLAIN, PLAIN], {}, "reference-duplicate"),
         ([PLAIN | {"hybrid_stat": "hybrid"}], {}, "reference-label"),
+        ([PLAIN | {"ssp_indicator": "Major"}], {}, "reference-group"),
+        ([PLAIN | {"filename": " "}], {}, "reference-filename"),
+        ([{"filename": "a.jpg"}], {}, "reference-columns"),
+        ([PLAIN | {" filename": "b.jpg"}], {}, "labels-column"),
     ],
 )
 def test_a_faulty_table_is_refused(
@@ -55,7 +62,71 @@ def test_a_faulty_table_is_refused(
 ) -> None:
     with pytest.raises(BundleError) as caught:
         read_labels(write_table(tmp_path / "labels.csv", rows), **options)
-    assert caught.value.code == code
+    found = caught.value
+    codes = [one.code for one in found.findings] if isinstance(found, UnfitDataError) else []
+    assert (codes or [found.code]) == [code]
+
+
+def test_all_faults_of_the_rows_are_told_at_once(tmp_path: Path) -> None:
+    path = tmp_path / "labels.csv"
+    path.write_text(
+        "filename,hybrid_stat,ssp_indicator,split\n"
+        "a.jpg,1,major,final\nb.jpg,yes,Minor,final\na.jpg,0,minor,test\n"
+        "c.jpg,0\n,2,mimic,final\nd.jpg,,mimic,final\n"
+    )
+    with pytest.raises(UnfitDataError) as caught:
+        read_labels(path)
+    assert {one.code: one.items for one in caught.value.findings} == {
+        "reference-row": ("row 5: 2 instead of 4",),
+        "reference-filename": ("row 6: ''",),
+        "reference-label": ("row 3 (b.jpg): 'yes'", "row 6: '2'", "row 7 (d.jpg): ''"),
+        "reference-group": ("row 3 (b.jpg): 'Minor'",),
+        "reference-duplicate": ("row 4 (a.jpg): as row 2",),
+        "labels-split": ("row 4 (a.jpg): 'test'",),
+    }
+    sentences = [one.sentence for one in caught.value.findings]
+    assert sentences[1].startswith("1 row of") and sentences[2].startswith("3 rows of")
+    with pytest.raises(UnfitDataError) as caught:
+        read_labels(path, use_splits=False)
+    assert "labels-split" not in {one.code for one in caught.value.findings}
+
+
+@pytest.mark.parametrize(
+    ("data", "word"),
+    [
+        (b"filename;hybrid_stat;ssp_indicator\na.jpg;1;major\n", "semicolons"),
+        (b"filename\thybrid_stat\tssp_indicator\na.jpg\t1\tmajor\n", "tabs"),
+        ("filename,hybrid_stat,ssp_indicator\né.jpg,1,major\n".encode("latin-1"), "UTF-8"),
+        (b"", "is empty"),
+        (b"filename,hybrid_stat,ssp_indicator\n", "no rows"),
+        (b"filename,label\na.jpg,1\n", "no columns hybrid_stat, ssp_indicator"),
+    ],
+)
+def test_a_table_of_another_form_is_named_as_the_table_of_labels(
+    tmp_path: Path, data: bytes, word: str
+) -> None:
+    (tmp_path / "labels.csv").write_bytes(data)
+    with pytest.raises(BundleError) as caught:
+        read_labels(tmp_path / "labels.csv")
+    assert word in caught.value.sentence and "table of labels" in caught.value.sentence
+    assert "reference data" not in caught.value.sentence
+
+
+CELL = st.sampled_from(["a.jpg", "b.jpg", "", " ", "0", "1", "major", "mimic", "x", "1 "])
+
+
+@given(st.lists(st.lists(CELL, min_size=2, max_size=4), min_size=1, max_size=5))
+@settings(max_examples=100, deadline=None)
+def test_rows_are_faulty_where_the_scoring_refuses_them(rows: list[list[str]]) -> None:
+    text = "".join(",".join(f'"{cell}"' for cell in cells) + "\n" for cells in [COLUMNS, *rows])
+    titles, read = labels_table(text.encode(), "labels.csv")
+    found = {one.code for one in row_findings(titles, read, use_splits=True)}
+    try:
+        parse_reference(text.encode(), "labels.csv")
+    except BundleError as error:
+        assert error.code in found
+    else:
+        assert not found
 
 
 def test_a_table_that_is_a_link_is_not_followed(tmp_path: Path) -> None:

@@ -5,7 +5,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mimicry.commands.options import ANY_PATH, bundle_option, competition_exists, find
+from mimicry.commands.options import (
+    ANY_PATH,
+    FOLDER,
+    bundle_option,
+    competition_exists,
+    existing_path,
+    find,
+)
 from mimicry.errors import BundleError
 
 if TYPE_CHECKING:
@@ -23,6 +30,7 @@ KINDS = (
 Examples:
   mimicry data audit
   mimicry data audit --competition hybrid --json audit.json
+  mimicry data audit --data my_data/
   mimicry data audit --input input_data/val.zip --reference reference_data/val.zip""",
 )
 @bundle_option
@@ -37,6 +45,14 @@ Examples:
 )
 @click.option("--reference", type=ANY_PATH, metavar="ZIP", help="Their labels. With --input.")
 @click.option(
+    "--data",
+    "folder",
+    type=FOLDER,
+    callback=lambda context, parameter, value: value and existing_path(context, parameter, value),
+    help="Every input_data/NAME.zip in there with its reference_data/NAME.zip; no bundle is "
+    "needed.",
+)
+@click.option(
     "--accept",
     type=click.Choice(KINDS),
     multiple=True,
@@ -50,6 +66,7 @@ def audit(
     task: str | None,
     input_data: Path | None,
     reference: Path | None,
+    folder: Path | None,
     accept: tuple[str, ...],
     json_file: Path | None,
     seed: int,
@@ -67,9 +84,13 @@ def audit(
 
     if (input_data is None) != (reference is None):
         raise click.UsageError("--input and --reference belong together.")
-    if input_data is not None and (bundle or id or task):
-        raise click.UsageError("--input takes the place of --bundle, --competition and --task.")
-    pairs = _given(input_data, reference) or _of_bundle(bundle, id, task)
+    if (input_data or folder) is not None and (bundle or id or task):
+        raise click.UsageError(
+            "--input and --data take the place of --bundle, --competition and --task."
+        )
+    if input_data is not None and folder is not None:
+        raise click.UsageError("--input and --data are two ways to name data; give one.")
+    pairs = _given(input_data, reference) or _of_folder(folder) or _of_bundle(bundle, id, task)
     found = audit_pairs(pairs, seed=seed, report=click.echo)
     if json_file is not None:
         write_output(json_file, audit_json(found, seed))
@@ -89,11 +110,11 @@ def audit(
             parts=told,
         )
     sets = f"{len(found.sets)} {'set' if len(found.sets) == 1 else 'sets'}"
+    tests = f"{len(found.findings)} {'test' if len(found.findings) == 1 else 'tests'}"
     accepted = f", {len(found.leaks)} accepted" if found.leaks else ""
     warnings = f"{len(found.warnings)} {'warning' if len(found.warnings) == 1 else 'warnings'}"
     click.echo(
-        f"no leak in {sets} ({len(found.findings)} tests, {warnings}{accepted}); "
-        "this finds no labels hidden in pixels"
+        f"no leak in {sets} ({tests}, {warnings}{accepted}); this finds no labels hidden in pixels"
     )
     return 0
 
@@ -104,6 +125,26 @@ def _given(input_data: Path | None, reference: Path | None) -> "list[Pair]":
     if input_data is None or reference is None:
         return []
     return [Pair("", input_data, reference)]
+
+
+def _of_folder(folder: Path | None) -> "list[Pair]":
+    """Return the zips of images in a folder that has their labels beside."""
+    from mimicry.data_sets.audit import Pair
+
+    if folder is None:
+        return []
+    pairs = [
+        Pair(images.stem, images, folder / "reference_data" / images.name)
+        for images in sorted((folder / "input_data").glob("*.zip"))
+    ]
+    chosen = [pair for pair in pairs if pair.reference_data.is_file()]
+    if not chosen:
+        raise BundleError(
+            "data-missing",
+            f"{folder} has no input_data/NAME.zip with a reference_data/NAME.zip; name the folder "
+            "that holds both, or two zips with --input and --reference.",
+        )
+    return chosen
 
 
 def _of_bundle(bundle: Path | None, id: str | None, key: str | None) -> "list[Pair]":

@@ -2,6 +2,7 @@
 
 import json
 import math
+import shlex
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,8 +16,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from mimicry.data_sets.findings import Finding
+    from mimicry.data_sets.options import Built
 
 _SPLITS = ("development", "final", "training")
+_COMPETITION = "competitions/hybrid.yaml"
 
 
 def read_shares(
@@ -138,7 +141,8 @@ def build(
     they are divided at random, never an animal or pictures that look alike.
 
     Images get names that say nothing and lose all metadata. Whatever is unfit is listed,
-    all at once, and then nothing is built (exit code 4).
+    all faults of the table at once, then all of the photographs, and nothing is built
+    (exit code 4).
     """
     from mimicry.data_sets.build import build_data
     from mimicry.data_sets.duplicates import NEAR
@@ -178,6 +182,9 @@ def build(
     total = ", ".join(f"{count:,} {split}" for split, count in built.counts.items())
     if dry_run:
         click.echo(f"nothing written; it would be: {total}")
+        _show_classes(built)
+        if built.refusal is not None:
+            raise built.refusal
         return
     if seed is not None and seed.bit_length() < SAFE_SEED_BITS:
         click.echo(
@@ -185,5 +192,52 @@ def build(
             "leave --seed out."
         )
     click.echo(f"{total}: in {folder}")
+    _show_classes(built)
     click.echo(f"private record, keep it and show it to nobody: {built.manifest}")
-    click.echo("next: mimicry data audit, then mimicry validate")
+    for line in _what_comes_next(built, None if output is None else folder):
+        click.echo(line)
+
+
+def _show_classes(built: "Built") -> None:
+    """Print how many hybrids and others each group has in each split."""
+    for split in built.counts:
+        groups = dict.fromkeys(group for at, group, _ in built.classes if at == split)
+        parts = []
+        for group in sorted(groups):
+            hybrids, others = (built.classes.get((split, group, one), 0) for one in (True, False))
+            noun = "hybrid" if hybrids == 1 else "hybrids"
+            parts.append(f"{group} {hybrids:,} {noun} and {others:,} other{'s' * (others != 1)}")
+        click.echo(f"  {split}: {', '.join(parts)}")
+
+
+def _what_comes_next(built: "Built", named: Path | None) -> list[str]:
+    """Return the closing words: commands that look at this output, wherever it is.
+
+    Parameters
+    ----------
+    built : Built
+    named : Path or None
+        The output, if it was named; None is the bundle around this folder.
+    """
+    root = built.output
+    lines = []
+    if "training" not in built.counts:
+        lines.append(
+            "no training split, so no public_data/hybrids.zip of yours: make one with --split "
+            "development=1,final=2,training=1 (and --force), put your own there, or take the "
+            f"line public_data out of {_COMPETITION} and competition.yaml"
+        )
+    where = shlex.quote(str(named)) if named is not None else ""
+    if not (root / "competition.yaml").is_file():
+        return [
+            *lines,
+            f"next: mimicry data audit --data {where}",
+            f"{root} holds no competition.yaml, so there is nothing to validate or to pack yet: "
+            "build into a bundle, or copy input_data, reference_data and public_data into one",
+        ]
+    only = " --competition hybrid" if (root / _COMPETITION).is_file() else ""
+    return [
+        *lines,
+        f"next: mimicry data audit{f' --bundle {where}' if where else ''}{only}, "
+        f"then mimicry validate{f' {where}' if where else ''}{only}",
+    ]

@@ -15,16 +15,9 @@ from typing import NamedTuple
 import numpy as np
 from tqdm import tqdm
 
+from mimicry.data_sets.audit_columns import Bools, Column, prepare
 from mimicry.data_sets.audit_reading import Measured, measure_images, read_labels, shown
-from mimicry.data_sets.audit_statistics import (
-    Bools,
-    Column,
-    Tested,
-    enough_orders,
-    examine,
-    holm,
-    prepare,
-)
+from mimicry.data_sets.audit_statistics import Tested, enough_orders, examine, holm
 from mimicry.data_sets.audit_words import Named, describe
 from mimicry.data_sets.properties import CONTENT_KINDS, KINDS, Measures
 from mimicry.hybrids.reference import Reference

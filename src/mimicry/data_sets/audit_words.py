@@ -8,8 +8,16 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from mimicry.data_sets.audit_statistics import Bools, Column, auc_interval, one_column
-from mimicry.data_sets.properties import CONTENT_KINDS, KINDS, Measures, title_of
+from mimicry.data_sets.audit_columns import Bools, Column
+from mimicry.data_sets.audit_statistics import auc_interval, one_column
+from mimicry.data_sets.properties import (
+    CONTENT_KINDS,
+    KINDS,
+    SINGULAR_KINDS,
+    Measures,
+    said_of,
+    title_of,
+)
 from mimicry.errors import one_line
 
 if TYPE_CHECKING:
@@ -73,7 +81,7 @@ def describe(
             [value for value, own in zip(values, labels, strict=True) if own == which]
             for which in (True, False)
         ]
-        middle = [_median(part) for part in numbers]
+        middle = [_median(column.key, part) for part in numbers]
         words = f"{'higher' if auc >= 0.5 else 'lower'}, median {middle[0]} against {middle[1]}"
     else:
         words = _cell_words(column, values, labels)
@@ -81,9 +89,9 @@ def describe(
     return Named(column.key, auc, interval, ordered, words)
 
 
-def _median(values: Sequence[object]) -> str:
+def _median(key: str, values: Sequence[object]) -> str:
     known = [value for value in values if isinstance(value, float)]
-    return f"{float(np.median(known)):.6g}" if known else "none"
+    return said_of(key, float(np.median(known))) if known else "none"
 
 
 def _cell_words(column: Column, values: Sequence[object], labels: Bools) -> str:
@@ -97,7 +105,8 @@ def _cell_words(column: Column, values: Sequence[object], labels: Bools) -> str:
     else:
         known = [value for value in held if isinstance(value, float)]
         low, high = (min(known), max(known)) if known else (math.nan, math.nan)
-        what = f"{low:.6g}" if low == high else f"from {low:.6g} to {high:.6g}"
+        ends = said_of(column.key, low), said_of(column.key, high)
+        what = ends[0] if low == high else f"from {ends[0]} to {ends[1]}"
         what = what if known else "none at all"
     return f"{what} in {100 * shares[0][at]:.0f} % against {100 * shares[1][at]:.0f} %"
 
@@ -106,11 +115,16 @@ def finding_lines(finding: "Finding") -> list[str]:
     """Return a leak or a warning as lines to print."""
     low, high = finding.tested.interval
     lines = [
-        f"{finding.level:7} {finding.set}: {KINDS[finding.kind]} tell {finding.target} "
+        f"{finding.level:7} {finding.set}: {KINDS[finding.kind]} {_verb(finding)} {finding.target} "
         f"({finding.positive:,} against {finding.negative:,} images)",
         f"        all together: AUC {finding.tested.auc:.3f} ({low:.3f} to {high:.3f}), "
         f"corrected p {_p(finding)}",
     ]
+    if any(abs(one.auc - 0.5) > abs(finding.tested.auc - 0.5) for one in finding.named):
+        lines.append(
+            "        (of predictions for images that were not learnt from; properties of this kind "
+            "that tell nothing disturb them, so one alone may tell more)"
+        )
     for named in finding.named[:_SHOWN]:
         lines.append(
             f"        {one_line(title_of(named.key), 120)}: {named.words}; "
@@ -118,7 +132,9 @@ def finding_lines(finding: "Finding") -> list[str]:
             f"{'order' if named.ordered else 'range or category'}"
         )
     if len(finding.named) > _SHOWN:
-        lines.append(f"        and {len(finding.named) - _SHOWN} more properties of this kind")
+        left = len(finding.named) - _SHOWN
+        noun = "property" if left == 1 else "properties"
+        lines.append(f"        and {left} more {noun} of this kind")
     if finding.kind in CONTENT_KINDS and finding.level == "warning":
         lines.append("        what pictures show may honestly do so; if not: " + _remedy(finding))
     else:
@@ -127,11 +143,11 @@ def finding_lines(finding: "Finding") -> list[str]:
 
 
 def finding_sentence(finding: "Finding") -> str:
-    """Return a leak in one short sentence, for a list of them."""
+    """Return a leak in one short sentence, for a list of them: its strongest property."""
     strongest = finding.named[0]
     return (
         f"{finding.set}, {finding.target}: {one_line(title_of(strongest.key), 80)} "
-        f"(AUC {finding.tested.auc:.2f})"
+        f"(AUC {strongest.auc:.2f})"
     )
 
 
@@ -174,6 +190,10 @@ def audit_json(audit: "Audit", seed: int) -> str:
         "findings": findings,
     }
     return json.dumps(whole, indent=2, ensure_ascii=False) + "\n"
+
+
+def _verb(finding: "Finding") -> str:
+    return "tells" if finding.kind in SINGULAR_KINDS else "tell"
 
 
 def _p(finding: "Finding") -> str:

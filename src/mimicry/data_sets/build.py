@@ -31,7 +31,7 @@ from mimicry.data_sets.manifest import (
     read_manifest,
     recorded_zips,
 )
-from mimicry.data_sets.options import SHARES, Built, Options, UnfitDataError
+from mimicry.data_sets.options import SHARES, Built, Options, stop_if_unfit
 from mimicry.data_sets.placing import (
     STEMS,
     check_places,
@@ -112,15 +112,20 @@ def build_data(
         findings: list[Finding] = []
         found, found_findings = _files(images, read, asked)
         findings += found_findings
-        if not asked.force and not asked.dry_run and asked.seed is not None:
+        if not asked.force and asked.seed is not None:
             done = _already_there(output, manifest, parameters, found, findings)
             if done is not None:
                 report(f"already there: {len(found):,} images in {output}")
                 return done
         splits_named = _splits_named(read, asked)
-        if not asked.dry_run:
+        refusal = None
+        try:
             for warning in check_places(output, splits_named, force=asked.force):
                 findings.append(Finding(WARNING, "data-demo-beside", f"{warning}."))
+        except BundleError as error:
+            if not asked.dry_run:
+                raise
+            refusal = error
         if stash is not None:
             stash.folder.mkdir(mode=0o700, exist_ok=True)
         ready, image_faults = _prepare_all(found, asked, stash, report)
@@ -141,10 +146,15 @@ def build_data(
         elif len(ready) == len(read.rows):
             # Splits of a part of the images would say nothing.
             findings += animal_findings(rows, splits, asked.allowed)
-        _stop_if_unfit(findings)
+        # One more line of the list; by itself it is told after what would be built.
+        place = [Finding(ERROR, refusal.code, refusal.sentence)] if refusal is not None else []
+        if any(finding.level == ERROR for finding in findings):
+            findings += place
+        stop_if_unfit(findings)
         counts = {split: splits.count(split) for split in (*STEMS, "training") if split in splits}
+        classes = _classes(rows, splits)
         if stash is None:
-            return Built(output, manifest, {}, counts, tuple(findings), False)
+            return Built(output, manifest, {}, counts, tuple(findings), False, classes, refusal)
         names = names_of(ready, _key(seed, "names"))
         zips = write_zips(output, ready, splits, names, stash, asked.style, report)
         content = {
@@ -157,7 +167,11 @@ def build_data(
         install(output, manifest, content)
         stash.clear()
     hashes = recorded_zips(content)
-    return Built(output, manifest, hashes, counts, tuple(findings), True)
+    return Built(output, manifest, hashes, counts, tuple(findings), True, classes)
+
+
+def _classes(rows: Sequence[Row], splits: Sequence[str]) -> dict[tuple[str, str, bool], int]:
+    return dict(Counter((split, *row.label) for row, split in zip(rows, splits, strict=True)))
 
 
 def _parameters(labels: Path, read: Labels, asked: Options) -> dict[str, Any]:
@@ -223,7 +237,9 @@ def _already_there(
         if path.is_symlink() or sha256_file(path) != records[row.filename].get("sha256"):
             return None
     counts = Counter(str(one.get("split")) for one in content["images"])
-    return Built(output, manifest, zips, dict(counts), tuple(findings), False)
+    splits = [str(records[row.filename].get("split")) for row, _ in found]
+    classes = _classes([row for row, _ in found], splits)
+    return Built(output, manifest, zips, dict(counts), tuple(findings), False, classes)
 
 
 def _prepare_all(
@@ -281,15 +297,3 @@ def _split(
 
 def _key(seed: int, use: str) -> bytes:
     return f"{use}/{seed}".encode()
-
-
-def _stop_if_unfit(findings: Sequence[Finding]) -> None:
-    errors = [finding for finding in findings if finding.level == ERROR]
-    if errors:
-        kinds = "an error" if len(errors) == 1 else f"{len(errors)} kinds of errors"
-        raise UnfitDataError(
-            "data-unfit",
-            f"Nothing was built: the images and labels have {kinds} "
-            f"({', '.join(finding.code for finding in errors)}); mend what is listed.",
-            findings,
-        )

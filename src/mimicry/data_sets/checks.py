@@ -11,26 +11,30 @@ from mimicry.errors import BundleError
 from mimicry.hybrids.reference import Reference, check_gradable
 
 _FILES = {
-    "image-missing": "%d rows have no image; add it, or remove the row.",
-    "image-link": "%d rows name a link, which is not followed; put the file itself there.",
-    "image-ambiguous": "%d rows name several images; write the path within the folder.",
-    "image-shared": "%d rows name an image that another row has; keep one row per image.",
-    "image-unlabelled": "%d images have no row in the table; add rows, or take the images away.",
+    "image-missing": "%d {row has|rows have} no image; add it, or remove the row.",
+    "image-link": "%d {row names|rows name} a link, which is not followed; put the file itself "
+    "there.",
+    "image-ambiguous": "%d {row names|rows name} several images; write the path within the folder.",
+    "image-shared": "%d {row names|rows name} an image that another row has; keep one row per "
+    "image.",
+    "image-unlabelled": "%d {image has|images have} no row in the table; add rows, or take the "
+    "images away.",
 }
 _IMAGES = {
-    "image-unreadable": "%d images cannot be read whole; export them anew.",
-    "image-frames": "%d files hold several pictures; save the one that is meant.",
-    "image-too-large": "%d images are too large; scale them down.",
-    "image-kind": "%d images cannot be published in this format; choose another --format, or "
-    "save them as JPEG or PNG.",
-    "image-transparent": "%d images are transparent in parts; put them on a background.",
-    "image-turned": "%d images lie on their side, and --format keep cannot turn them; use "
-    "--format jpeg or png.",
-    "image-profile": "%d images are in other colours than sRGB, and --format keep cannot convert "
-    "them; use --format jpeg or png.",
-    "image-depth": "%d images have 16 bits, of which 8 are kept.",
-    "image-cmyk": "%d images are CMYK without a profile: their colours are a guess.",
-    "image-profile-broken": "%d images have a colour profile that cannot be used.",
+    "image-unreadable": "%d {image|images} cannot be read whole; export {it|them} anew.",
+    "image-frames": "%d {file holds|files hold} several pictures; save the one that is meant.",
+    "image-too-large": "%d {image is|images are} too large; scale {it|them} down.",
+    "image-kind": "%d {image|images} cannot be published in this format; choose another "
+    "--format, or save {it|them} as JPEG or PNG.",
+    "image-transparent": "%d {image is|images are} transparent in parts; put {it|them} on a "
+    "background.",
+    "image-turned": "%d {image lies|images lie} on a side, and --format keep cannot turn "
+    "{it|them}; use --format jpeg or png.",
+    "image-profile": "%d {image is|images are} in other colours than sRGB, and --format keep "
+    "cannot convert {it|them}; use --format jpeg or png.",
+    "image-depth": "%d {image has|images have} 16 bits, of which 8 are kept.",
+    "image-cmyk": "%d {image is|images are} CMYK without a profile: colours are a guess.",
+    "image-profile-broken": "%d {image has|images have} a colour profile that cannot be used.",
 }
 _MILD_IMAGES = ("image-depth", "image-cmyk", "image-profile-broken")
 _MIXED = {
@@ -40,18 +44,22 @@ _MIXED = {
     "apart; `mimicry data audit` measures whether they do.",
 }
 _LOOKS = {
-    "duplicate-labels": "%d pairs of images look alike and have different labels; correct one.",
-    "duplicate-across": "%d pairs of images look alike and are in different splits; keep both in "
-    "one, or remove one.",
-    "duplicate-within": "%d pairs of images of one split look alike; each counts by itself.",
+    "duplicate-labels": "%d {pair of images looks|pairs of images look} alike, with different "
+    "labels; correct one.",
+    "duplicate-across": "%d {pair of images looks|pairs of images look} alike, in different "
+    "splits; keep both in one, or remove one.",
+    "duplicate-within": "%d {pair|pairs} of images of one split {looks|look} alike; each image "
+    "counts by itself.",
 }
 _ANIMALS = {
-    "specimen-shared": "%d specimens are in several splits; keep all images of an animal in one.",
-    "specimen-labels": "%d specimens have different labels; correct them.",
-    "training-reveals": "%d training images are mimics or hybrids of the non-signal group, which "
-    "participants are to find without having seen any; give them to another split.",
-    "labels-not-gradable": "%d sets cannot be graded.",
-    "split-empty": "%d splits are empty; their files are not written.",
+    "specimen-shared": "%d {specimen is|specimens are} in several splits; keep all images of an "
+    "animal in one.",
+    "specimen-labels": "%d {specimen has|specimens have} different labels; correct them.",
+    "training-reveals": "%d training {image shows|images show} a mimic or a hybrid of the "
+    "non-signal group, which participants are to find without having seen any; give {it|them} to "
+    "another split.",
+    "labels-not-gradable": "%d {set|sets} cannot be graded.",
+    "split-empty": "%d {split is|splits are} empty; {its|their} files are not written.",
 }
 
 

@@ -1,5 +1,6 @@
 """What is wrong with images and labels: collected, told all at once, some of it allowable."""
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -67,7 +68,8 @@ def judge(
     Parameters
     ----------
     sentences : mapping
-        Code -> sentence; ``%d`` stands for the number of items. Its order is kept.
+        Code -> sentence; ``%d`` stands for the number of items, ``{one|several}`` for the
+        word that goes with it. Its order is kept.
     faults : mapping
         Code -> items.
     allowed, warnings : iterable of str
@@ -79,8 +81,13 @@ def judge(
         items = tuple(faults.get(code, ()))
         if not items:
             continue
-        text = sentence.replace("%d", f"{len(items):,}")
+        text = _numbered(sentence, len(items))
         if code in ALLOWABLE and code not in mild:
             text += f" If you know better: --allow {code} ({ALLOWABLE[code]})."
         found.append(Finding(WARNING if code in mild else ERROR, code, text, items))
     return found
+
+
+def _numbered(sentence: str, count: int) -> str:
+    chosen = re.sub(r"\{([^|{}]*)\|([^|{}]*)\}", r"\1" if count == 1 else r"\2", sentence)
+    return chosen.replace("%d", f"{count:,}")

@@ -4,16 +4,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from mimicry.data_sets.label_faults import SPLIT_COLUMN, labels_table, row_findings, unreadable
+from mimicry.data_sets.options import stop_if_unfit
 from mimicry.errors import BundleError
 from mimicry.files import UnusableFile, read_regular_file
 from mimicry.hybrids.reference import COLUMNS, parse_reference
-from mimicry.hybrids.tables import MAX_TABLE_BYTES, csv_rows
+from mimicry.hybrids.tables import MAX_TABLE_BYTES
 
-SPLITS = ("development", "final", "training")
-SPLIT_COLUMN = "split"
 # Looked for where none is named; the last is that of the 2024 butterfly data.
 SPECIMEN_COLUMNS = ("specimen", "camid")
-SHOWN = 5
 
 
 @dataclass(frozen=True)
@@ -92,50 +91,35 @@ def read_labels(path: Path, *, specimen: str | None = None, use_splits: bool = T
     Raises
     ------
     BundleError
-        What `mimicry.hybrids.reference.parse_reference` finds; `labels-column` when a
-        column occurs twice or the specimen's is missing; `labels-split` for other values
-        of ``split``, with rows.
+        What `mimicry.data_sets.label_faults.labels_table` finds; `labels-column` when the
+        specimen's column is missing.
+    UnfitDataError
+        `data-unfit` with everything that is wrong with rows, see
+        `mimicry.data_sets.label_faults.row_findings`.
     """
     name = path.name
     try:
         data = read_regular_file(path, MAX_TABLE_BYTES)
     except UnusableFile as fault:
-        raise BundleError(
-            "reference-unreadable", f"{name} {fault}. Write the labels as one UTF-8 CSV file."
-        ) from None
+        raise unreadable(name, fault) from None
+    titles, rows = labels_table(data, name)
+    stop_if_unfit(row_findings(titles, rows, use_splits=use_splits), "the table of labels has")
     reference = parse_reference(data, name)
-    (_, header), *rows = csv_rows(data)
-    titles = [title.strip() for title in header]
-    repeated = sorted({title for title in titles if titles.count(title) > 1})
-    if repeated:
-        raise BundleError(
-            "labels-column", f"{name} has several columns called {repeated[0]!r}; keep one."
-        )
     chosen = _specimen_column(titles, specimen, name)
     splits = use_splits and SPLIT_COLUMN in titles
-    read, wrong = [], []
+    read = []
     for i, (number, cells) in enumerate(rows):
         values = dict(zip(titles, (cell.strip() for cell in cells), strict=True))
-        split = values.get(SPLIT_COLUMN, "").lower() if splits else None
-        if split is not None and split not in SPLITS:
-            wrong.append(number)
         read.append(
             Row(
                 number,
                 reference.filenames[i],
                 reference.hybrid[i],
                 reference.group[i],
-                split,
+                values[SPLIT_COLUMN].lower() if splits else None,
                 (values[chosen] or None) if chosen is not None else None,
                 {title: value for title, value in values.items() if title not in COLUMNS},
             )
-        )
-    if wrong:
-        raise BundleError(
-            "labels-split",
-            f"{name}: {_rows(wrong)} in column {SPLIT_COLUMN} none of {', '.join(SPLITS)}. "
-            "Write one of them in every row, or let --split make the splits, which ignores "
-            "the column.",
         )
     return Labels(tuple(read), splits, chosen)
 
@@ -149,10 +133,3 @@ def _specimen_column(titles: Sequence[str], wanted: str | None, name: str) -> st
             f"{name} has no column {wanted!r}; its columns are {', '.join(titles)}.",
         )
     return wanted
-
-
-def _rows(numbers: Sequence[int]) -> str:
-    if len(numbers) == 1:
-        return f"row {numbers[0]} has"
-    more = f" and {len(numbers) - SHOWN:,} more" if len(numbers) > SHOWN else ""
-    return f"rows {', '.join(map(str, numbers[:SHOWN]))}{more} have"

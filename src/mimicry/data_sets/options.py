@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from mimicry.data_sets.duplicates import NEAR
-from mimicry.data_sets.findings import Finding
+from mimicry.data_sets.findings import ERROR, Finding
 from mimicry.data_sets.prepare import Style
 from mimicry.errors import BundleError
 
@@ -68,6 +68,10 @@ class Built(NamedTuple):
         What was warned of.
     changed : bool
         False if everything was already there, and after a dry run.
+    classes : dict
+        (split, group, hybrid) -> number of images, of those that occur.
+    refusal : BundleError or None
+        After a dry run: for which reason the place itself, as it is now, would stop a build.
     """
 
     output: Path
@@ -76,6 +80,8 @@ class Built(NamedTuple):
     counts: dict[str, int]
     findings: tuple[Finding, ...]
     changed: bool
+    classes: Mapping[tuple[str, str, bool], int]
+    refusal: BundleError | None = None
 
 
 class UnfitDataError(BundleError):
@@ -84,3 +90,22 @@ class UnfitDataError(BundleError):
     def __init__(self, code: str, sentence: str, findings: Sequence[Finding]) -> None:
         super().__init__(code, sentence)
         self.findings = tuple(findings)
+
+
+def stop_if_unfit(findings: Sequence[Finding], subject: str = "the images and labels have") -> None:
+    """Stop a build where one of the findings is an error.
+
+    Raises
+    ------
+    UnfitDataError
+        `data-unfit`.
+    """
+    errors = [finding for finding in findings if finding.level == ERROR]
+    if errors:
+        kinds = "an error" if len(errors) == 1 else f"{len(errors)} kinds of errors"
+        raise UnfitDataError(
+            "data-unfit",
+            f"Nothing was built: {subject} {kinds} "
+            f"({', '.join(finding.code for finding in errors)}); mend what is listed.",
+            findings,
+        )

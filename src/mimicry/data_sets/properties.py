@@ -30,6 +30,9 @@ KINDS: Mapping[str, str] = {
 }
 """Kind -> what it is called."""
 
+SINGULAR_KINDS = frozenset({"order", "colour", "texture"})
+"""Kinds whose name above is a singular."""
+
 CONTENT_KINDS = frozenset({"colour", "texture"})
 """Kinds that what is shown can explain."""
 
@@ -152,6 +155,23 @@ class Listed(NamedTuple):
 def title_of(key: str) -> str:
     """Return what a property is called."""
     return TITLES.get(key) or f"“{key.partition('.has ')[2]}” in the name"
+
+
+def said_of(key: str, value: float) -> str:
+    """Return a number of a property as a reader knows it: a time stamp as a date."""
+    if key == "entry.time":
+        minutes, second = divmod(round(value), 60)
+        hours, minute = divmod(minutes, 60)
+        days, hour = divmod(hours, 24)
+        # Months and days count from 1.
+        months, day = divmod(days - 1, 31)
+        year, month = divmod(months - 1, 12)
+        return f"{year:04}-{month + 1:02}-{day + 1:02} {hour:02}:{minute:02}:{second:02}"
+    if key == "metadata.moment":
+        digits = f"{round(value):014}"
+        date = "-".join((digits[:-10], digits[-10:-8], digits[-8:-6]))
+        return f"{date} {digits[-6:-4]}:{digits[-4:-2]}:{digits[-2:]}"
+    return f"{value:.6g}"
 
 
 def measure_listing(images: Sequence[Listed]) -> list[Measures]:
