@@ -10,7 +10,8 @@ from pathlib import Path
 from mimicry.codabench.competition import load_competition
 from mimicry.codabench.engines import ENGINES
 from mimicry.codabench.records import read_run, write_run
-from mimicry.codabench.runs import RunRequest, run_submission
+from mimicry.codabench.run_request import RunRequest
+from mimicry.codabench.runs import run_submission
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 BASELINES = REPOSITORY / "baselines"

@@ -27,7 +27,8 @@ from mimicry.codabench.engines.docker import DROPPED, run_docker
 from mimicry.codabench.engines.docker_client import docker_client, image_here, prepare_image
 from mimicry.codabench.engines.docker_guard import OWNER_LABEL, owner_label, remove_orphans
 from mimicry.codabench.records import read_run
-from mimicry.codabench.runs import RunRequest, run_submission
+from mimicry.codabench.run_request import RunRequest
+from mimicry.codabench.runs import run_submission
 from mimicry.errors import BundleError
 
 pytestmark = pytest.mark.usefixtures("core_image", "competition_image")

@@ -25,7 +25,8 @@ from mimicry.codabench.engines.docker_client import docker_client
 from mimicry.codabench.engines.docker_guard import OWNER_LABEL
 from mimicry.codabench.quotas import handed_in, marks
 from mimicry.codabench.records import RunRecord, read_run, write_run
-from mimicry.codabench.runs import RunRequest, run_submission
+from mimicry.codabench.run_request import RunRequest
+from mimicry.codabench.runs import run_submission
 from mimicry.codabench.scratch import PREFIX
 
 

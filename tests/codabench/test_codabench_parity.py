@@ -13,7 +13,8 @@ from mimicry.codabench.competition import load_competition
 from mimicry.codabench.engines import ENGINES
 from mimicry.codabench.engines.bubblewrap import bubblewrap_problem
 from mimicry.codabench.records import RunRecord
-from mimicry.codabench.runs import RunRequest, run_submission
+from mimicry.codabench.run_request import RunRequest
+from mimicry.codabench.runs import run_submission
 
 OTHERS = ("bubblewrap", "docker")
 TEAMS = ("blue", "red")

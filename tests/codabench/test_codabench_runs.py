@@ -28,15 +28,9 @@ from mimicry.codabench.engines import ENGINES
 from mimicry.codabench.engines.bubblewrap import bubblewrap_problem
 from mimicry.codabench.records import RunRecord, TaskRecord, read_run, write_run
 from mimicry.codabench.run_files import last_lines, settle
-from mimicry.codabench.runs import (
-    RunRequest,
-    choose_tasks,
-    default_output,
-    failure_tail,
-    failures,
-    run_submission,
-    summary,
-)
+from mimicry.codabench.run_request import RunRequest, choose_tasks, default_output
+from mimicry.codabench.run_text import failure_tail, failures, summary
+from mimicry.codabench.runs import run_submission
 from mimicry.codabench.scores_file import platform_scores
 from mimicry.errors import BundleError
 

@@ -114,6 +114,36 @@ class TestKeys:
             assert caught.value.code == "seal-recipient"
             assert str(KEY) not in caught.value.sentence
 
+    def test_a_list_may_begin_with_a_byte_order_mark(self, tmp_path: Path) -> None:
+        (tmp_path / "list").write_bytes(b"\xef\xbb\xbf" + f"{RECIPIENT}\n".encode())
+        assert list(map(str, read_recipients([str(tmp_path / "list")]))) == [RECIPIENT]
+
+    @pytest.mark.parametrize(
+        "value",
+        ["age1" + "a" * 100_000, "b" * 100_000, "age1\udcff"],
+        ids=("recipient", "file", "no text"),
+    )
+    def test_what_is_no_recipient_is_not_repeated_whole(self, value: str) -> None:
+        with pytest.raises(BundleError) as caught:
+            read_recipients([value])
+        assert caught.value.code == "seal-recipient"
+        assert len(caught.value.sentence) < 300
+
+    def test_an_empty_recipient_has_a_name_in_the_sentence(self) -> None:
+        with pytest.raises(BundleError, match=r"^an empty name is no recipient"):
+            read_recipients([""])
+
+    def test_a_key_goes_to_a_file_with_a_name(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        monkeypatch.chdir(tmp_path)
+        assert main(["seal-key", "-"]) == 2
+        assert not list(tmp_path.iterdir())
+        capsys.readouterr()
+        assert main(["seal-key", "k" * 300]) == 4
+        error = capsys.readouterr().err
+        assert error.endswith("[seal-key-unwritable]\n") and "k" * 100 not in error
+
 
 class TestSealing:
     @settings(max_examples=40, deadline=None)

@@ -158,7 +158,7 @@ def test_a_hand_edited_record_is_found(bundle: Path, field: str, value: Any) -> 
 
 
 def no_competition(id: str) -> Competition:
-    raise BundleError("competition-unknown", f"There is no {id}.")
+    raise BundleError("bundle-not-found", f"There is no bundle with {id}.")
 
 
 @pytest.mark.parametrize("what", ["state", "no scores", "error", "seconds", "notes", "gone"])
@@ -257,12 +257,64 @@ def test_what_cannot_be_checked_says_why(bundle: Path) -> None:
     verdict = verify_run(bundle / RUN, no_competition)
     assert differing(verdict) == []
     assert {"provenance.json", "data and programs"} <= set(unchecked(verdict))
-    write_run(bundle / RUN, replace(read_run(bundle / RUN), phase="spring"))
-    assert "data and programs" in unchecked(verify(bundle))
     put_failed_run(bundle / "runs/bad", "It raised.")
     assert unchecked(verify(bundle, "runs/bad"))[-1] == "scores"
     put_failed_run(bundle / "runs/killed", "It raised.", finished=None)
     assert "the run" in unchecked(verify(bundle, "runs/killed"))
+
+
+def lie(run: Path, **changes: Any) -> None:
+    """Change ``run.json`` and its copy alike."""
+    record = replace(read_run(run), **changes)
+    write_run(run, record)
+    origin = read_provenance(run)
+    assert origin is not None
+    write_provenance(run, replace(origin, run=record))
+
+
+@pytest.mark.parametrize("field", ["competition", "phase", "tasks"])
+def test_a_name_that_the_bundle_lacks_differs(bundle: Path, field: str) -> None:
+    task = read_run(bundle / RUN).tasks["hybrid"]
+    lie(bundle / RUN, **{field: {"gone": task} if field == "tasks" else "gone"})
+    verdict = verify(bundle)
+    assert "data and programs" in differing(verdict)
+    assert verdict.unscored == ("gone" if field == "tasks" else "hybrid",)
+
+
+def test_scores_that_were_not_recomputed_are_counted(
+    bundle: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    put_failed_run(bundle / "runs/bad", "It raised.")
+    monkeypatch.chdir(bundle)
+    assert main(["verify", RUN, "--require-rescoring"]) == 0
+    # A task that ended without scores has none to recompute.
+    assert main(["verify", "runs/bad", "--require-rescoring"]) == 0
+    capsys.readouterr()
+    target = tmp_path / "found.json"
+    (bundle / "reference_data/val.zip").rename(bundle / "kept.zip")
+    assert main(["verify", "runs", "--json", str(target)]) == 0
+    out = capsys.readouterr().out
+    assert out.endswith("2 of 2 runs: nothing differs, but the scores of 1 were not recomputed.\n")
+    found = {one["folder"]: one["not_rescored"] for one in json.loads(target.read_text())["runs"]}
+    assert found == {RUN: ["hybrid"], "runs/bad": []}
+    assert main(["verify", "runs", "--require-rescoring"]) == 4
+    printed = capsys.readouterr()
+    assert printed.err.endswith("[run-not-rescored]\n") and "1 of 2 runs" in printed.err
+    assert "nothing differs" not in printed.out
+    (bundle / "kept.zip").rename(bundle / "reference_data/val.zip")
+    lie(bundle / RUN, competition="gone")
+    assert main(["verify", RUN]) == 4
+    assert capsys.readouterr().err.endswith("[run-changed]\n")
+    # Without a bundle nothing is known of its competitions.
+    alone = Path(shutil.copytree(RUN, tmp_path / "alone"))
+    monkeypatch.chdir(tmp_path)
+    (bundle / "competition.yaml").unlink()
+    assert main(["verify", str(alone)]) == 0
+    assert "the scores of 1 were not recomputed.\n" in capsys.readouterr().out
+    assert main(["verify", str(alone), "--require-rescoring"]) == 4
 
 
 def test_a_strangers_run_does_no_harm(bundle: Path) -> None:

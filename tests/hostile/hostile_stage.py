@@ -15,7 +15,8 @@ from PIL import Image, ImageStat
 from mimicry.codabench.competition import load_competition
 from mimicry.codabench.engines import ENGINES, Resources
 from mimicry.codabench.records import RunRecord, TaskRecord
-from mimicry.codabench.runs import RunRequest, run_submission
+from mimicry.codabench.run_request import RunRequest
+from mimicry.codabench.runs import run_submission
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 GROUPS = ("major", "minor", "mimic")

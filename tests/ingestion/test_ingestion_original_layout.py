@@ -17,7 +17,8 @@ from ingestion_helpers import PROGRAM, ROOT, Run, draw
 from mimicry.codabench.competition import load_competition
 from mimicry.codabench.engines import ENGINES
 from mimicry.codabench.programs import ProgramSettings, stage_program
-from mimicry.codabench.runs import RunRequest, run_submission
+from mimicry.codabench.run_request import RunRequest
+from mimicry.codabench.runs import run_submission
 
 COUNT = 5
 # By what they import, so that their plain loops share one process.

@@ -1,5 +1,6 @@
 """Sealed reference data open with their key, and with nothing else; no score without it."""
 
+import errno
 import io
 import json
 import os
@@ -356,6 +357,29 @@ class TestDamage:
         moved = (place.ref / SEALED_NAME).rename(place.app / "moved")
         (place.ref / SEALED_NAME).symlink_to(moved)
         assert place.fault() == "seal-damaged"
+
+    def test_a_name_too_long_for_this_system_is_damage(self, place: Place) -> None:
+        place.put(seal(zipped({"butterfly" * 30: b"x"})))
+        assert place.fault() == "seal-damaged"
+
+    @pytest.mark.parametrize(
+        ("number", "code"),
+        [
+            (errno.ENOSPC, "temporary-folder"),
+            (errno.EDQUOT, "temporary-folder"),
+            (errno.EROFS, "temporary-folder"),
+            (errno.EINVAL, "seal-damaged"),
+            (None, "seal-damaged"),
+        ],
+    )
+    def test_only_a_full_or_closed_disk_is_no_room(
+        self, place: Place, number: int | None, code: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def fail(source: object, target: object, length: int) -> None:
+            raise OSError("butterfly") if number is None else OSError(number, "no")
+
+        monkeypatch.setattr("shutil.copyfileobj", fail)
+        assert place.fault() == code
 
     def test_no_room_is_told(self, place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("tempfile.tempdir", str(place.app / "nothing"))

@@ -17,7 +17,7 @@ from mimicry.codabench.programs import results_page
 from mimicry.codabench.quotas import Mark, date_mark, moment, shown
 from mimicry.codabench.records import FINISHED, RUNNING, RunRecord, TaskRecord
 from mimicry.codabench.rescoring import rescored
-from mimicry.codabench.runs import failure_tail
+from mimicry.codabench.run_text import failure_tail
 from mimicry.errors import MimicryError, one_line
 from mimicry.reports.facts import Facts, ScoreRow
 from mimicry.reports.layout import LARGEST_PAGE

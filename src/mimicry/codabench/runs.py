@@ -1,14 +1,11 @@
 """Runs: one submission through tasks of one phase, in a folder that can be resumed."""
 
-import re
-import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
-from mimicry.codabench.competition import Competition, Phase, Task
-from mimicry.codabench.engines import NO_LIMITS, Engine, Image, Resources
+from mimicry.codabench.engines import Image
 from mimicry.codabench.packing import program_settings, zip_to_upload
 from mimicry.codabench.provenance import (
     PROVENANCE_FILE,
@@ -28,7 +25,8 @@ from mimicry.codabench.records import (
     read_run,
     write_run,
 )
-from mimicry.codabench.run_files import check_data_exists, last_lines
+from mimicry.codabench.run_files import check_data_exists
+from mimicry.codabench.run_request import CHOOSE_ANOTHER, RunRequest
 from mimicry.codabench.scratch import locked, scratch_folder, writable
 from mimicry.codabench.submission_zip import unpack_submission
 from mimicry.codabench.task_plan import TaskPlan
@@ -36,108 +34,11 @@ from mimicry.codabench.worker import run_task, stage_task
 from mimicry.errors import BundleError, MimicryError, SubmissionError, one_line
 from mimicry.files import is_unfinished, remove_tree, remove_unfinished, sha256_file
 
-RUNS_FOLDER = "runs"
 LOCK_FILE = ".lock"
 STAGING = ".staging"
-TAIL_LINES = 30
-CHOOSE_ANOTHER = "choose another --output"
 _OURS = {LOCK_FILE, STAGING, PROVENANCE_FILE}
 
 Report = Callable[[str], None]
-
-
-@dataclass(frozen=True)
-class RunRequest:
-    """What to run.
-
-    Attributes
-    ----------
-    competition, phase : Competition, Phase
-        Whose programs, data and limits.
-    tasks : tuple of Task
-        Some or all of the phase's tasks, in its order.
-    submission : Path
-        A zip, or a folder, which is packed first as `mimicry pack-submission` does.
-    participant : str
-        Who the board shows this run for.
-    engine : Engine
-        Where the programs run.
-    output : Path
-        The run's folder: new, empty, or one of an earlier run of the same submission.
-    time_limit : float or None
-        Seconds for every program instead of the phase's limit.
-    resources : Resources
-        What every program may use, where the engine can tell.
-    pull : bool
-        Whether to pull the image first, as the platform does before every job.
-    worker_data : Path or None
-        A folder to show as ``/app/data``, read-only.
-    submitted : str or None
-        When it is handed in, ISO 8601 in UTC; now by default. An earlier run in the
-        same folder keeps its time unless another one is given.
-    migrated : bool
-        Whether the platform would have brought it over from the phase before.
-    require_isolation : bool
-        Whether a model without all protections is not started.
-    stop : threading.Event or None
-        Once set, the run is given up; it can be resumed.
-    """
-
-    competition: Competition
-    phase: Phase
-    tasks: tuple[Task, ...]
-    submission: Path
-    participant: str
-    engine: Engine
-    output: Path
-    time_limit: float | None = None
-    resources: Resources = NO_LIMITS
-    pull: bool = False
-    worker_data: Path | None = None
-    submitted: str | None = None
-    migrated: bool = False
-    require_isolation: bool = False
-    stop: threading.Event | None = None
-
-
-def choose_tasks(phase: Phase, keys: Sequence[str]) -> tuple[Task, ...]:
-    """Return the tasks with these keys in the phase's order; all for no keys.
-
-    Raises
-    ------
-    ValueError
-        For a key that the phase does not have, listing those it has.
-    """
-    known = [task.key for task in phase.tasks]
-    unknown = [key for key in keys if key not in known]
-    if unknown:
-        raise ValueError(
-            f"{phase.name} has no task {unknown[0]!r}; choose from: {', '.join(known)}"
-        )
-    return tuple(task for task in phase.tasks if not keys or task.key in keys)
-
-
-def default_output(bundle: Path, competition: str, phase: str, submission: Path) -> Path:
-    """Return ``runs/<competition>/<phase>/<stem>-<n>`` with the first free number.
-
-    Raises
-    ------
-    BundleError
-        `run-folder-unwritable` where one may not even look.
-    """
-    stem = re.sub(r"[^\w.-]+", "_", submission_stem(submission)) or "submission"
-    parent = bundle / RUNS_FOLDER / competition / phase
-    number = 1
-    with writable(parent, "run-folder-unwritable", CHOOSE_ANOTHER):
-        while (parent / f"{stem}-{number}").exists():
-            number += 1
-    return parent / f"{stem}-{number}"
-
-
-def submission_stem(submission: Path) -> str:
-    """Return a submission's name without ``.zip``."""
-    path = submission.resolve()
-    return path.stem if path.suffix.lower() == ".zip" and path.is_file() else path.name
 
 
 def run_submission(request: RunRequest, report: Report = print) -> RunRecord:
@@ -233,53 +134,6 @@ def run_submission(request: RunRequest, report: Report = print) -> RunRecord:
         record = replace(record, state=FINISHED if done else FAILED, finished=now())
         _write(output, record, origin)
     return record
-
-
-def summary(record: RunRecord, folder: Path, columns: Mapping[str, int]) -> Iterator[str]:
-    """Yield the lines that end a run: every task's scores, or the code of what went wrong.
-
-    Parameters
-    ----------
-    record : RunRecord
-        A run that has ended.
-    folder : Path
-        Its folder, named in the last line.
-    columns : mapping
-        The board's column keys in its order, with their decimals.
-    """
-    for key, task in record.tasks.items():
-        if task.scores is not None:
-            values = [f"{c} {task.scores[c]:.{d}f}" for c, d in columns.items() if c in task.scores]
-            spent = sum(seconds or 0.0 for seconds in task.seconds.values())
-            yield f"task {key}: finished in {spent:.1f} s"
-            yield from (f"  {value}" for value in values)
-        else:
-            yield f"task {key}: {task.state} [{task.error_code or 'it did not end'}]"
-        yield from (f"  note: {one_line(note)}" for note in task.notes)
-    yield f"run folder: {folder}"
-
-
-def failures(record: RunRecord) -> list[str]:
-    """Return one sentence for every way in which tasks failed, naming the tasks.
-
-    Tasks that failed for the same reason share a line.
-    """
-    tasks: dict[str, list[str]] = {}
-    for key, task in record.tasks.items():
-        if task.error is not None:
-            tasks.setdefault(f"{task.error} [{task.error_code}]", []).append(key)
-    return [
-        f"{'task' if len(keys) == 1 else 'tasks'} {', '.join(keys)}: {reason}"
-        for reason, keys in tasks.items()
-    ]
-
-
-def failure_tail(folder: Path, key: str) -> list[str]:
-    """Return the end of what the participant's code printed, escape sequences removed.
-
-    Empty for a task that printed nothing or never started.
-    """
-    return last_lines(folder / key / "prediction" / "participant.log", TAIL_LINES)
 
 
 def _remove_staging(staging: Path, report: Report) -> None:

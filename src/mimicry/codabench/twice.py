@@ -19,7 +19,8 @@ from mimicry.codabench.provenance import (
 )
 from mimicry.codabench.provenance_facts import predictions_sha256
 from mimicry.codabench.records import FINISHED, RunRecord, TaskRecord
-from mimicry.codabench.runs import Report, RunRequest, run_submission
+from mimicry.codabench.run_request import RunRequest
+from mimicry.codabench.runs import Report, run_submission
 from mimicry.errors import BundleError, SubmissionError
 from mimicry.files import UnusableFile, read_regular_file
 from mimicry.hybrids.predictions import FILE_NAME, parse_predictions

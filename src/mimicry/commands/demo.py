@@ -13,7 +13,7 @@ from mimicry.errors import BundleError
 from mimicry.files import remove_tree
 
 if TYPE_CHECKING:
-    from mimicry.codabench.runs import RunRequest
+    from mimicry.codabench.run_request import RunRequest
 
 PHASES = ("development", "final")
 
@@ -110,7 +110,7 @@ def _request(
     entry: Entry, id: str, phase: str, where: EngineChoice, output: Path, root: Path
 ) -> "RunRequest":
     from mimicry.codabench.competition import load_competition
-    from mimicry.codabench.runs import RunRequest
+    from mimicry.codabench.run_request import RunRequest
     from mimicry.commands.engine import engine_for, resources_of
 
     competition = load_competition(root, id)

@@ -115,7 +115,7 @@ def rehearse(
 
 def _named(argument: str) -> tuple[str, Path]:
     """Return participant and path of an argument; a path that exists is one, "=" and all."""
-    from mimicry.codabench.runs import submission_stem
+    from mimicry.codabench.run_request import submission_stem
 
     path = Path(argument)
     name, separator, rest = argument.partition("=")

@@ -23,7 +23,7 @@ from mimicry.errors import EXIT_BUG, EXIT_BUNDLE, EXIT_SUBMISSION
 
 if TYPE_CHECKING:
     from mimicry.codabench.records import RunRecord
-    from mimicry.codabench.runs import RunRequest
+    from mimicry.codabench.run_request import RunRequest
 
 
 @click.command(
@@ -103,7 +103,7 @@ def run(
     platform; of a task that failed it tells why.
     """
     from mimicry.codabench.json_submission import is_json_submission
-    from mimicry.codabench.runs import (
+    from mimicry.codabench.run_request import (
         RunRequest,
         choose_tasks,
         default_output,
@@ -184,7 +184,7 @@ def run_and_show(request: "RunRequest", *, tail: bool, twice: bool = False) -> i
 
 def _show(record: "RunRecord", output: Path, columns: Mapping[str, int], *, tail: bool) -> None:
     """Tell how a run went, given its folder and the decimals of the board's columns."""
-    from mimicry.codabench.runs import failure_tail, failures, summary
+    from mimicry.codabench.run_text import failure_tail, failures, summary
     from mimicry.ingestion.outcome import BUG_FILE
     from mimicry.scoring.output import PAGE_NAME
 

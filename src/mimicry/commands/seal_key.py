@@ -25,6 +25,10 @@ def seal_key(file: Path) -> None:
     """
     from mimicry.codabench.sealing import new_key, shared_folder
 
+    if str(file) == "-":
+        raise click.BadParameter(
+            "the secret key is never printed; name a file to write it to.", param_hint="FILE"
+        )
     click.echo(new_key(file))
     click.echo(f"wrote {file}: keep it secret, and keep a copy", err=True)
     shared = shared_folder(file)

@@ -21,6 +21,7 @@ Examples:
   mimicry verify runs/hybrid/final/my_model-1
   mimicry verify runs/hybrid/final/my_model-1 --submission my_model.zip
   mimicry verify runs/demo --json verified.json
+  mimicry verify runs/demo --require-rescoring     for scripts
   mimicry verify runs/rehearsal"""
 )
 @click.argument("run", nargs=-1, required=True, type=ANY_PATH, callback=existing_path)
@@ -33,6 +34,11 @@ Examples:
 @click.option("--json", "json_file", type=ANY_PATH, metavar="FILE", help="Write everything there.")
 @click.option("--all", "everything", is_flag=True, help="Of several runs, show every line.")
 @click.option(
+    "--require-rescoring",
+    is_flag=True,
+    help="Exit code 4, too, where scores of a finished task could not be recomputed.",
+)
+@click.option(
     "--worker-data",
     type=click.Path(path_type=Path, file_okay=False, exists=True),
     help="The folder that was shown as /app/data, where scores depend on it.",
@@ -43,6 +49,7 @@ def verify(
     submission: Path | None,
     json_file: Path | None,
     everything: bool,
+    require_rescoring: bool,
     worker_data: Path | None,
     bundle: Path | None,
 ) -> int:
@@ -52,7 +59,7 @@ def verify(
     compared with what run.json, provenance.json and ingestion.json recorded, and each line
     says what agrees, what differs (recorded -> found) and what cannot be checked. Of a run
     with --twice both are. Nothing in the runs' folders is started or changed. Exit code 4
-    where anything differs.
+    where anything differs; the last line counts runs whose scores were not recomputed.
     """
     from mimicry.codabench.boards.found_runs import run_folders
     from mimicry.codabench.competition import load_competition
@@ -60,6 +67,7 @@ def verify(
     from mimicry.codabench.verifying import verify_run
     from mimicry.codabench.verifying_lines import (
         Verdict,
+        summary,
         unchecked_text,
         verdict_text,
         verdicts_json,
@@ -113,7 +121,15 @@ def verify(
             f"{changed[0]}: the lines above say in what. Run the submission again, or take back "
             "the data and programs that it was run with.",
         )
-    click.echo(f"{len(verdicts)} of {len(verdicts)} runs: nothing differs from what was recorded.")
+    unscored = [one.folder for one in verdicts if one.unscored]
+    if unscored and require_rescoring:
+        raise BundleError(
+            "run-not-rescored",
+            f"Nothing differs, but the scores of {len(unscored)} of {len(verdicts)} runs were not "
+            f"recomputed, first {unscored[0]}: the lines above say why. Bring what they name, or "
+            "leave out --require-rescoring.",
+        )
+    click.echo(summary(verdicts))
     return 0
 
 

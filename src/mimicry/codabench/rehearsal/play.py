@@ -45,7 +45,8 @@ from mimicry.codabench.rehearsal.record import (
 from mimicry.codabench.rehearsal.text import counted
 from mimicry.codabench.rehearsal.voice import Voice
 from mimicry.codabench.run_files import check_data_exists
-from mimicry.codabench.runs import RunRequest, run_submission
+from mimicry.codabench.run_request import RunRequest
+from mimicry.codabench.runs import run_submission
 from mimicry.errors import BundleError, MimicryError, SubmissionError, one_line
 from mimicry.files import remove_tree, sha256_file, write_atomically
 from mimicry.system_faults import system_fault

@@ -11,7 +11,7 @@ from mimicry.codabench.competition import Competition, Phase
 from mimicry.codabench.records import RUNNING, RunRecord, TaskRecord
 from mimicry.codabench.rehearsal.folder import VERSION
 from mimicry.codabench.rehearsal.plan import Migration, Submission
-from mimicry.codabench.runs import failures
+from mimicry.codabench.run_text import failures
 from mimicry.errors import EXIT_BUG, EXIT_BUNDLE, EXIT_DONE, EXIT_SUBMISSION, MimicryError
 
 REFUSED, STOPPED = "refused", "stopped"
