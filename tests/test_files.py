@@ -44,3 +44,8 @@ def test_the_terminal_is_written_to(tmp_path: Path) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (0, "said", "")
     assert link.is_symlink()
+
+
+def test_a_name_that_is_too_long_cannot_be_opened(tmp_path: Path) -> None:
+    with pytest.raises(UnusableFile, match="cannot be opened"):
+        read_regular_file(tmp_path / ("x" * 300), 10)

@@ -124,7 +124,8 @@ def read_regular_file(path: Path, limit: int) -> bytes:
     except FileNotFoundError:
         raise UnusableFile("is missing") from None
     except OSError:
-        what = "is a symbolic link" if path.is_symlink() else "cannot be opened"
+        # `Path.is_symlink` raises for names that are too long.
+        what = "is a symbolic link" if os.path.islink(path) else "cannot be opened"
         raise UnusableFile(what) from None
     try:
         status = os.fstat(descriptor)

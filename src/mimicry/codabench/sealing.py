@@ -15,7 +15,7 @@ from typing import IO, Any
 
 from mimicry.codabench.submission_zip import ZIP_FAULTS
 from mimicry.codabench.zips import Content
-from mimicry.errors import BundleError
+from mimicry.errors import BundleError, one_line
 from mimicry.files import UnusableFile, is_clutter, read_regular_file
 from mimicry.scoring.sealed import SEALED_NAME
 
@@ -24,6 +24,8 @@ LARGEST_HEADER = 64 * 1024
 # Files up to this size are searched for secret keys.
 LARGEST_SEARCHED = 1024 * 1024
 MOST_RECIPIENTS = 20
+# Characters of what was named that an error repeats.
+_SHOWN = 80
 
 _KEY = re.compile(rb"AGE-SECRET-KEY-1[QPZRY9X8GF2TVDW0S3JN54KHCE6MUA7L]{50}", re.IGNORECASE)
 _MAGIC = b"age-encryption.org/v1\n"
@@ -57,6 +59,7 @@ def new_key(path: Path) -> str:
     identity = x25519.Identity.generate()
     recipient = str(identity.to_public())
     created = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    shown = one_line(str(path), _SHOWN)
     text = f"# created: {created}\n# public key: {recipient}\n{identity}\n"
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     try:
@@ -68,13 +71,14 @@ def new_key(path: Path) -> str:
     except FileExistsError:
         raise BundleError(
             "seal-key-taken",
-            f"{path} is there already, and a key that is overwritten is lost with all data sealed "
+            f"{shown} is there already, and a key that is overwritten is lost with all data sealed "
             "for it. Name another file.",
         ) from None
     except OSError as error:
+        reason = error.strerror or type(error).__name__
         raise BundleError(
             "seal-key-unwritable",
-            f"{path} cannot be written ({error.strerror or error}). Name another file.",
+            f"{shown} cannot be written ({reason}). Name another file.",
         ) from error
     return recipient
 
@@ -106,11 +110,12 @@ def read_recipients(named: Iterable[str]) -> tuple[Any, ...]:
 
     found: dict[str, Any] = {}
     for value in named:
-        shown = value if not _KEY.search(value.encode(errors="replace")) else "a secret key"
+        secret = _KEY.search(value.encode(errors="replace"))
+        shown = "a secret key" if secret else one_line(value, _SHOWN) or "an empty name"
         for line in _recipient_lines(value, shown):
             try:
                 found[line] = x25519.Recipient.from_str(line)
-            except RecipientError:
+            except (RecipientError, UnicodeEncodeError):
                 raise BundleError(
                     "seal-recipient",
                     f"{shown} is no recipient that starts with age1, and no file with such "
@@ -129,7 +134,7 @@ def _recipient_lines(value: str, shown: str) -> list[str]:
         return [value.strip()]
     try:
         content = read_regular_file(Path(value), LARGEST_LIST)
-    except (UnusableFile, ValueError) as fault:
+    except (UnusableFile, OSError, ValueError) as fault:
         said = fault if isinstance(fault, UnusableFile) else "cannot be opened"
         raise BundleError(
             "seal-recipient",
@@ -142,7 +147,7 @@ def _recipient_lines(value: str, shown: str) -> list[str]:
             "This is the secret key, which stays where the data are opened. Name its recipient, "
             "the age1... in the file's comment `public key`.",
         )
-    lines = [line.strip() for line in content.decode("utf-8", "replace").splitlines()]
+    lines = [line.strip() for line in content.decode("utf-8-sig", "replace").splitlines()]
     lines = [line for line in lines if line and not line.startswith("#")]
     if not lines:
         raise BundleError(

@@ -52,7 +52,8 @@ def verify_run(
     folder : Path
         The run's.
     load : callable
-        Returns a competition by its id; raises `BundleError` where it cannot be had.
+        Returns a competition by its id; raises `BundleError` where it cannot be had,
+        ``competition-unknown`` where the bundle is there and lacks it: that differs.
     shown : str, optional
         How the folder is called; its path by default.
     submission : Path, optional
@@ -77,8 +78,8 @@ def verify_run(
     if competition is not None:
         phase = next((one for one in competition.phases if one.slug == record.phase), None)
         if phase is None:
-            words = f"{competition.id} has no phase {one_line(record.phase, 60)} any more"
-            lines.append(Line("data and programs", UNCHECKED, words))
+            words = f"{competition.id} has no phase {one_line(record.phase, 60)}"
+            lines.append(Line("data and programs", DIFFERS, words))
     lines += _contradictions(record)
     lines.append(_submission(record, competition, submission))
     lines += _image(record, competition)
@@ -173,7 +174,13 @@ def _competition(record: RunRecord, load: Load, lines: list[Line]) -> Competitio
     try:
         return load(record.competition)
     except BundleError as error:
-        lines.append(Line("data and programs", UNCHECKED, str(error)))
+        if error.code == "competition-unknown":
+            # A name that nothing here answers to would keep every score from being checked.
+            words = f"the bundle has no competition {one_line(record.competition, 60)}; if it is "
+            words += "another bundle's, name that with --bundle"
+            lines.append(Line("data and programs", DIFFERS, words))
+        else:
+            lines.append(Line("data and programs", UNCHECKED, str(error)))
         return None
 
 

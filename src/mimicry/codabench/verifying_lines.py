@@ -9,6 +9,8 @@ from mimicry.errors import one_line
 
 AGREES, DIFFERS, UNCHECKED = "agrees", "differs", "unchecked"
 VERSION = 1
+# Which line tells that a finished task's predictions could not be scored, and why.
+SCORED_AGAIN = "scored again"
 _SHOWN = {AGREES: "agrees", DIFFERS: "DIFFERS", UNCHECKED: "not checked"}
 _WIDTH = max(map(len, _SHOWN.values()))
 
@@ -60,6 +62,15 @@ class Verdict:
         """Whether anything differs."""
         return any(line.verdict == DIFFERS for line in self.lines)
 
+    @property
+    def unscored(self) -> tuple[str, ...]:
+        """The keys of finished tasks whose scores could not be recomputed."""
+        return tuple(
+            line.task or ""
+            for line in self.lines
+            if line.what == SCORED_AGAIN and line.verdict == UNCHECKED
+        )
+
     def counts(self) -> str:
         """Return in words how many lines say what."""
         words = {AGREES: "agree", DIFFERS: "differ", UNCHECKED: "not checked"}
@@ -86,6 +97,16 @@ def unchecked_text(verdicts: Sequence[Verdict]) -> Iterator[str]:
         yield f"not checked in {number} of {len(verdicts)} runs: {text}"
 
 
+def summary(verdicts: Sequence[Verdict]) -> str:
+    """Return the last line of runs in which nothing differs."""
+    number = len(verdicts)
+    unscored = sum(bool(one.unscored) for one in verdicts)
+    if unscored:
+        but = f"but the scores of {unscored} were not recomputed"
+        return f"{number} of {number} runs: nothing differs, {but}."
+    return f"{number} of {number} runs: nothing differs from what was recorded."
+
+
 def verdicts_json(verdicts: Sequence[Verdict]) -> str:
     """Return verdicts as JSON."""
     runs = [
@@ -93,6 +114,7 @@ def verdicts_json(verdicts: Sequence[Verdict]) -> str:
             "folder": one.folder,
             "title": one.title,
             "differs": one.changed,
+            "not_rescored": list(one.unscored),
             "checks": [asdict(line) for line in one.lines],
         }
         for one in verdicts

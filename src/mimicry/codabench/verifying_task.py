@@ -36,6 +36,7 @@ from mimicry.codabench.scores_file import DECIMALS
 from mimicry.codabench.verifying_lines import (
     AGREES,
     DIFFERS,
+    SCORED_AGAIN,
     UNCHECKED,
     Line,
     compared,
@@ -92,15 +93,19 @@ def task_lines(
     task = next((one for one in tasks if one.key == key), None)
     lines: list[Line] = []
     if phase is not None and task is None:
-        lines.append(Line("data and programs", UNCHECKED, "the phase has no such task any more"))
+        lines.append(Line("data and programs", DIFFERS, "the phase has no such task"))
     if recorded is not None and task is not None and competition and phase:
         lines += _inputs(recorded, competition, phase, task)
     outcome = list(_outcome(folder, record, key, recorded))
     lines += outcome
-    if record.tasks[key].state == FINISHED and task is not None:
+    if record.tasks[key].state == FINISHED:
         changed = any(line.verdict == DIFFERS for line in outcome)
-        lines += _again(folder, record, task, worker_data, changed=changed)
-    elif record.tasks[key].state != FINISHED:
+        if task is None:
+            words = "without its competition, phase and task there is nothing to score with"
+            lines.append(Line(SCORED_AGAIN, UNCHECKED, words))
+        else:
+            lines += _again(folder, record, task, worker_data, changed=changed)
+    else:
         code = one_line(record.tasks[key].error_code or "it did not end", 60)
         lines.append(Line("scores", UNCHECKED, f"the task has none ({code})"))
     return [replace(line, task=key) for line in lines]
@@ -220,7 +225,7 @@ def _again(
     `changed` is whether the task's files differ from what was recorded of them: then nothing
     is put down to rounding.
     """
-    what = "scored again"
+    what = SCORED_AGAIN
     try:
         scored = score_again(folder, task, worker_data=worker_data)
     except BundleError as error:

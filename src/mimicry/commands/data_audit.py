@@ -97,7 +97,7 @@ def audit(
     for finding in (*found.leaks, *found.warnings):
         for line in finding_lines(finding):
             click.echo(line)
-    for text in found.untested:
+    for text in (*found.repeated, *found.untested):
         click.echo(f"note    {text}")
     counted = [leak for leak in found.leaks if leak.kind not in accept]
     if counted:

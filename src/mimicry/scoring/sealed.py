@@ -6,6 +6,7 @@ anyone may read, so they repeat no name, number or byte of what is sealed.
 """
 
 import contextlib
+import errno
 import os
 import shutil
 import signal
@@ -34,6 +35,7 @@ _MAGIC = b"age-encryption.org/v1\n"
 _NO_MATCH = "No matching keys found"
 _CHUNK = 1 << 20
 _ENCRYPTED = 0x1
+_NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
 _METHODS = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}
 
 
@@ -130,7 +132,8 @@ def open_reference(folder: Path, target: Path, data: Path | None, *, wait: float
     BundleError
         ``seal-missing`` for other files beside it; ``seal-key-missing``,
         ``seal-key-unreadable``, ``seal-key-wrong``; ``seal-damaged`` for a file that was
-        changed or cut, or holds no sound zip; ``seal-library`` without pyrage;
+        changed or cut, or holds no sound zip that this system can unpack (a name may be
+        too long for it); ``seal-library`` without pyrage;
         ``temporary-folder`` where there is no room.
     """
     names = [entry.name for entry in folder.iterdir() if not is_clutter(entry.name)]
@@ -147,7 +150,10 @@ def open_reference(folder: Path, target: Path, data: Path | None, *, wait: float
         _decrypt(folder / SEALED_NAME, archive, keys)
         _unpack(archive, target)
     except OSError as error:
-        raise _no_room(error) from error
+        if error.errno in _NO_ROOM:
+            raise _no_room(error) from error
+        # The format's faults have no number; the system's words may hold a name that is sealed.
+        raise _damaged() from None
     finally:
         archive.unlink(missing_ok=True)
 
@@ -180,11 +186,6 @@ def _decrypt(path: Path, target: Path, keys: Sequence[Any]) -> None:
                 "The reference data are sealed for another key than the one that is here. Put the "
                 "key there that belongs to the recipient of `mimicry pack --seal`, or pack again.",
             ) from None
-        except OSError as error:
-            # The system's faults have a number, those of the format have none.
-            if error.errno is not None:
-                raise
-            raise _damaged() from None
 
 
 def _unpack(path: Path, target: Path) -> None:
@@ -210,10 +211,6 @@ def _unpack(path: Path, target: Path) -> None:
     except (NotADirectoryError, IsADirectoryError):
         # One name is a file here and a folder there.
         raise _damaged() from None
-    except OSError as error:
-        if error.errno is None:
-            raise _damaged() from None
-        raise
 
 
 def _is_sound(info: zipfile.ZipInfo) -> bool:
