@@ -6,7 +6,9 @@ import sys
 import threading
 from pathlib import Path
 
-from mimicry.files import write_output
+import pytest
+
+from mimicry.files import UnusableFile, read_regular_file, write_output
 
 
 def test_a_file_and_what_a_link_leads_to_are_replaced(tmp_path: Path) -> None:

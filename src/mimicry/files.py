@@ -124,8 +124,7 @@ def read_regular_file(path: Path, limit: int) -> bytes:
     except FileNotFoundError:
         raise UnusableFile("is missing") from None
     except OSError:
-        # `Path.is_symlink` raises for names that are too long.
-        what = "is a symbolic link" if os.path.islink(path) else "cannot be opened"
+        what = "is a symbolic link" if _is_link(path) else "cannot be opened"
         raise UnusableFile(what) from None
     try:
         status = os.fstat(descriptor)
@@ -142,6 +141,14 @@ def read_regular_file(path: Path, limit: int) -> bytes:
     if data is None or len(data) > limit:
         raise UnusableFile(f"is larger than {limit:,} bytes")
     return data
+
+
+def _is_link(path: Path) -> bool:
+    try:
+        return path.is_symlink()
+    except OSError:
+        # A name that is too long, for one.
+        return False
 
 
 def sha256_file(path: Path) -> str:

@@ -228,7 +228,7 @@ def test_the_command_tells_a_leak_and_fails(tmp_path: Path) -> None:
     done = CliRunner().invoke(audit, words)
     error = done.exception
     assert isinstance(error, BundleError) and error.code == "data-leak-property"
-    assert "bytes outside the coded picture" in error.sentence
+    assert "bytes after the end of the picture" in error.sentence
     assert "mimicry data build IMAGES LABELS" in done.output
     assert (
         "bytes after the end of the picture: higher, median 1 against 0; AUC 1.000 (" in done.output

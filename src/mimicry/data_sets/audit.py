@@ -17,9 +17,16 @@ from tqdm import tqdm
 
 from mimicry.data_sets.audit_columns import Bools, Column, prepare
 from mimicry.data_sets.audit_reading import Measured, measure_images, read_labels, shown
-from mimicry.data_sets.audit_statistics import Tested, enough_orders, examine, holm
+from mimicry.data_sets.audit_statistics import (
+    Ints,
+    Tested,
+    enough_orders,
+    examine,
+    holm,
+    units_of_classes,
+)
 from mimicry.data_sets.audit_words import Named, describe
-from mimicry.data_sets.properties import CONTENT_KINDS, KINDS, Measures
+from mimicry.data_sets.properties import CONTENT_KINDS, KINDS, PICTURE, Measures
 from mimicry.hybrids.reference import Reference
 
 LEVEL = 0.05
@@ -84,11 +91,14 @@ class Audit(NamedTuple):
         Which labels have too few images in a class for any test, in words.
     sets : tuple of (str, int)
         Zips of images and their number of images.
+    repeated : tuple of str
+        Which sets hold pictures more than once, in words.
     """
 
     findings: tuple[Finding, ...]
     untested: tuple[str, ...]
     sets: tuple[tuple[str, int], ...]
+    repeated: tuple[str, ...]
 
     @property
     def leaks(self) -> tuple[Finding, ...]:
@@ -109,6 +119,7 @@ class _Test(NamedTuple):
     kind: str
     columns: list[Column]
     labels: Bools
+    units: Ints
     rows: list[Measures]
 
 
@@ -156,17 +167,20 @@ def audit_measured(
     least = LEVEL / max(1, len(tests))
     possible = []
     for test in tests:
-        if enough_orders(int(test.labels.sum()), len(test.labels), least):
+        positive, negative = units_of_classes(test.labels, test.units)
+        if enough_orders(positive, positive + negative, least):
             possible.append(test)
         else:
-            untested.append(_too_few(test.set, test.target, test.labels))
+            untested.append(_too_few(test.set, test.target, test.labels, test.units))
     from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
     draws = math.ceil(2 / least)
     bar = tqdm(possible, "testing", unit="test", disable=None, leave=False)
     # Many small products: threads would wait for each other.
     with threadpool_limits(1):
-        outcomes = [examine(t.columns, t.labels, draws, _random(seed, t, "shuffles")) for t in bar]
+        outcomes = [
+            examine(t.columns, t.labels, t.units, draws, _random(seed, t, "shuffles")) for t in bar
+        ]
     corrected = holm([outcome.p_value for outcome in outcomes])
     findings = [
         _finding(test, outcome, p, seed)
@@ -177,6 +191,7 @@ def audit_measured(
         tuple(findings),
         tuple(dict.fromkeys(untested)),
         tuple((name, len(measures)) for name, _, measures in sets),
+        tuple(told for name, _, measures in sets if (told := _repeated(name, measures))),
     )
 
 
@@ -195,12 +210,13 @@ def _tests(
     keys = list(dict.fromkeys(key for one in measures for key in one))
     for title, member, label in targets:
         labels = label[member]
+        rows = [row for row, own in zip(measures, member, strict=True) if own]
+        units = _units(rows, labels)
         if not labels.any() or labels.all():
             if title.startswith("hybrids"):
-                missed.append(_too_few(name, title, labels))
+                missed.append(_too_few(name, title, labels, units))
             continue
-        rows = [row for row, own in zip(measures, member, strict=True) if own]
-        fewest = int(min(labels.sum(), (~labels).sum()))
+        fewest = min(units_of_classes(labels, units))
         for kind in KINDS:
             if title.startswith("group") and kind in CONTENT_KINDS:
                 continue
@@ -209,12 +225,39 @@ def _tests(
             }
             columns = prepare(values, fewest)
             if columns:
-                tests.append(_Test(name, title, kind, columns, labels, rows))
+                tests.append(_Test(name, title, kind, columns, labels, units, rows))
     return tests, missed
 
 
-def _too_few(name: str, target: str, labels: Bools) -> str:
+def _units(rows: Sequence[Measures], labels: Bools) -> Ints:
+    """Give images their units, see `examine`: equal pictures with one label share one.
+
+    Equal pictures with different labels are shuffled apart, some of them onto one label:
+    shuffles agree on such pictures more often than the labels do, so alarms become rarer.
+    """
+    known: dict[object, int] = {}
+    units = [
+        known.setdefault((row.get(PICTURE) or i, bool(label)), len(known))
+        for i, (row, label) in enumerate(zip(rows, labels, strict=True))
+    ]
+    return np.array(units, dtype=np.intp)
+
+
+def _repeated(name: str, measures: Sequence[Measures]) -> str | None:
+    different = len({row.get(PICTURE) or i for i, row in enumerate(measures)})
+    if different == len(measures):
+        return None
+    return (
+        f"{name}: {len(measures):,} images show {different:,} different pictures; equal ones count "
+        "as one in every test. Keep one of each, unless they are repeated on purpose"
+    )
+
+
+def _too_few(name: str, target: str, labels: Bools, units: Ints) -> str:
     counts = f"{int(labels.sum())} and {int((~labels).sum())} images"
+    positive, negative = units_of_classes(labels, units)
+    if positive + negative < len(labels):
+        counts += f" ({positive} and {negative} different pictures)"
     return f"{name}, {target}: {counts} are too few to tell anything"
 
 
@@ -235,7 +278,7 @@ def _finding(test: _Test, outcome: Tested, p_value: float, seed: int) -> Finding
     if level != "clean":
         by_key = {column.key: column for column in test.columns}
         named = tuple(
-            describe(by_key[key], test.rows, test.labels, _random(seed, test, key))
+            describe(by_key[key], test.rows, test.labels, test.units, _random(seed, test, key))
             for key in outcome.named
         )
     positive = int(test.labels.sum())

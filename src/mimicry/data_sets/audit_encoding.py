@@ -88,6 +88,7 @@ def measure_file(data: bytes, image: Image.Image) -> Measures:
         "encoding.format": form,
         "encoding.mode": image.mode,
         "encoding.frames": float(getattr(image, "n_frames", 1)),
+        "size.parity": "odd" if len(data) % 2 else "even",
         **_metadata(image),
     }
     if form in {"JPEG", "MPO"}:
@@ -146,6 +147,7 @@ def _jpeg(data: bytes, image: Any) -> Measures:
     return {
         "size.outside": float(around),
         "size.trailing": float(len(data) - read.end),
+        "size.tail": _tail(data[read.end :]),
         "size.excess": excess,
         "encoding.tables": hashlib.sha256(tables).hexdigest()[:8],
         "encoding.quality": float(sum(values)),
@@ -189,6 +191,7 @@ def _png(data: bytes) -> Measures:
     return {
         "size.outside": float(max(around, 0) + max(len(data) - total, 0)),
         "size.trailing": float(max(len(data) - total, 0)),
+        "size.tail": _tail(data[total:]),
         "size.excess": _excess(len(stream), len(zlib.compress(raw, 6))) if whole else None,
         "encoding.bits": f"{depth}/{colours}",
         "encoding.level": str(stream[1] >> 6) if len(stream) > 1 else "?",
@@ -197,6 +200,10 @@ def _png(data: bytes) -> Measures:
         "encoding.chunk": float(len(pieces[0])) if len(pieces) > 1 else None,
         "metadata.parts": " ".join(extra),
     }
+
+
+def _tail(rest: bytes) -> str:
+    return hashlib.sha256(rest).hexdigest()[:8] if rest else "none"
 
 
 def _again(image: Image.Image) -> int:

@@ -16,7 +16,7 @@ from tqdm import tqdm
 from mimicry.codabench.validation.source import SourceError, ZipSource, normal
 from mimicry.data_sets.audit_encoding import measure_file
 from mimicry.data_sets.audit_pixels import measure_pixels
-from mimicry.data_sets.properties import Listed, Measures, measure_listing
+from mimicry.data_sets.properties import PICTURE, Listed, Measures, measure_listing
 from mimicry.errors import BundleError
 from mimicry.files import is_clutter
 from mimicry.hybrids.reference import Reference, parse_reference
@@ -100,6 +100,7 @@ def measure_images(
             measures
             | of_bytes
             | {
+                PICTURE: of_bytes["copies.pixels"],
                 "copies.files": float(copies[digest]),
                 "copies.pixels": float(pixels[of_bytes["copies.pixels"]]),
             }

@@ -5,7 +5,8 @@ any difference between ranges or categories (Pearson's chi-squared); all togethe
 ridge classifier whose predictions are made out of fold. The largest of these statistics is
 compared with what the same data give when labels are shuffled, so that looking at many
 properties at once costs no false alarm (Westfall and Young, 1993, Resampling-based multiple
-testing). Images are taken as exchangeable under the null hypothesis.
+testing). Units are taken as exchangeable under the null hypothesis: images with the same
+pixels and label are one, since what holds for one of them holds for all.
 """
 
 import math
@@ -17,6 +18,8 @@ import numpy as np
 import numpy.typing as npt
 
 from mimicry.data_sets.audit_columns import Bools, Column, Floats
+
+Ints = npt.NDArray[np.intp]
 
 FIRST_DRAWS = 199
 """Shuffles of every test; those whose p-value looks small get fresh ones, and more."""
@@ -56,12 +59,21 @@ class Tested(NamedTuple):
 
 
 def enough_orders(positive: int, n: int, least: float) -> bool:
-    """Tell whether classes are large enough for a p-value as small as `least`."""
+    """Tell whether classes of units are large enough for a p-value as small as `least`."""
     return math.comb(n, positive) * least >= 2
 
 
+def units_of_classes(labels: Bools, units: Ints) -> tuple[int, int]:
+    """Return how many units are labelled and how many are not; see `examine`."""
+    return len(np.unique(units[labels])), len(np.unique(units[~labels]))
+
+
 def examine(
-    columns: Sequence[Column], labels: Bools, most_draws: int, random: np.random.Generator
+    columns: Sequence[Column],
+    labels: Bools,
+    units: Ints,
+    most_draws: int,
+    random: np.random.Generator,
 ) -> Tested:
     """Test whether properties predict labels.
 
@@ -71,14 +83,17 @@ def examine(
         At least one.
     labels : ndarray of bool, shape (n,)
         Both values occur.
+    units : ndarray of int, shape (n,)
+        From 0, none left out; images of a unit have one label, are shuffled together and lie
+        in one fold.
     most_draws : int
         Shuffles where the first `FIRST_DRAWS` leave a doubt; they decide by themselves, so
         that the p-value stays valid.
     random : numpy.random.Generator
     """
     y = labels.astype(float)
-    ridge = Ridge(columns, _folds(len(y), random))
-    first = _shuffled(y, FIRST_DRAWS, random)
+    ridge = Ridge(columns, _folds(units, random))
+    first = _shuffled(y, units, FIRST_DRAWS, random)
     fits = ridge.fit(first)
     centre, spread = fits.mean(), max(float(fits.std()), 1e-9)
 
@@ -95,7 +110,7 @@ def examine(
         parts = []
         chunk = min(500, max(20, _CHUNK_VALUES // len(y)))
         while draws < most_draws and at_least < _ENOUGH:
-            several = _shuffled(y, min(chunk, most_draws - draws), random)
+            several = _shuffled(y, units, min(chunk, most_draws - draws), random)
             parts.append(largest(several, ridge.fit(several)))
             at_least += int((parts[-1] >= observed - 1e-9).sum())
             draws += several.shape[1]
@@ -104,17 +119,19 @@ def examine(
     order = np.argsort(-alone, kind="stable")
     bound = np.quantile(null, 0.95)
     named = [columns[i].key for i in order if i == order[0] or alone[i] > bound]
-    auc = _area_out_of_fold(columns, labels, random)
+    auc = _area_out_of_fold(columns, labels, units, random)
     return Tested(
         (at_least + 1) / (draws + 1),
         draws,
         auc,
-        auc_interval(auc, int(y.sum()), int(len(y) - y.sum())),
+        auc_interval(auc, *units_of_classes(labels, units)),
         tuple(named),
     )
 
 
-def one_column(column: Column, labels: Bools, random: np.random.Generator) -> tuple[float, bool]:
+def one_column(
+    column: Column, labels: Bools, units: Ints, random: np.random.Generator
+) -> tuple[float, bool]:
     """Return the area of one property, and whether it is that of its order.
 
     Where ranges or categories tell more than the order does, it is the area of a classifier
@@ -124,11 +141,11 @@ def one_column(column: Column, labels: Bools, random: np.random.Generator) -> tu
     if shift is not None and shift[0] >= any_way[0]:
         assert column.ranks is not None
         return area(column.ranks, labels), True
-    return _area_out_of_fold([column._replace(ranks=None)], labels, random), False
+    return _area_out_of_fold([column._replace(ranks=None)], labels, units, random), False
 
 
 def _area_out_of_fold(
-    columns: Sequence[Column], labels: Bools, random: np.random.Generator
+    columns: Sequence[Column], labels: Bools, units: Ints, random: np.random.Generator
 ) -> float:
     """Return the area of the ridge classifier: of pairs of images in the same fold.
 
@@ -137,7 +154,7 @@ def _area_out_of_fold(
     """
     right, pairs = 0.0, 0
     for _ in range(_PARTITIONS):
-        folds = _folds(len(labels), random)
+        folds = _folds(units, random)
         scores = Ridge(columns, folds).predict(labels.astype(float)[:, None])[:, 0]
         for fold in range(_FOLDS):
             own = labels[folds == fold]
@@ -148,8 +165,8 @@ def _area_out_of_fold(
     return right / pairs if pairs else 0.5
 
 
-def _folds(n: int, random: np.random.Generator) -> npt.NDArray[np.intp]:
-    return random.permutation(np.arange(n) % _FOLDS)
+def _folds(units: Ints, random: np.random.Generator) -> Ints:
+    return random.permutation(np.arange(units.max() + 1) % _FOLDS)[units]
 
 
 def area(scores: Floats, labels: Bools) -> float:
@@ -199,9 +216,11 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return corrected
 
 
-def _shuffled(y: Floats, draws: int, random: np.random.Generator) -> Floats:
-    mixed: Floats = random.permuted(np.broadcast_to(y[:, None], (len(y), draws)), axis=0)
-    return mixed
+def _shuffled(y: Floats, units: Ints, draws: int, random: np.random.Generator) -> Floats:
+    _, first = np.unique(units, return_index=True)
+    own = y[first]
+    mixed: Floats = random.permuted(np.broadcast_to(own[:, None], (len(own), draws)), axis=0)
+    return mixed if len(own) == len(y) else mixed[units]
 
 
 def _alone(columns: Sequence[Column], several: Floats) -> Floats:
@@ -215,14 +234,12 @@ def _alone(columns: Sequence[Column], several: Floats) -> Floats:
 
 def _statistics(column: Column, several: Floats) -> tuple[Floats | None, Floats]:
     n = len(several)
-    positive = several[:, 0].sum()
-    share = positive / n
+    # It varies where units of different sizes are shuffled.
+    share = several.sum(axis=0) / n
     shift = None
     if column.ranks is not None and np.ptp(column.ranks) > 0:
         # Its variance under shuffling, ties included.
-        deviation = math.sqrt(
-            n / (n - 1) * share * (1 - share) * float(column.ranks @ column.ranks)
-        )
+        deviation = np.sqrt(n / (n - 1) * share * (1 - share) * float(column.ranks @ column.ranks))
         shift = np.abs(column.ranks @ several) / deviation
     sizes = column.cells.sum(axis=0)[:, None]
     freedom = len(sizes) - 1
@@ -249,7 +266,7 @@ class Ridge:
     folds : ndarray of int, shape (n,)
     """
 
-    def __init__(self, columns: Sequence[Column], folds: npt.NDArray[np.intp]) -> None:
+    def __init__(self, columns: Sequence[Column], folds: Ints) -> None:
         parts = [column.cells for column in columns]
         parts += [column.ranks[:, None] for column in columns if column.ranks is not None]
         matrix = _standard(np.concatenate(parts, axis=1))

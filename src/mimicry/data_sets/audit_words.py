@@ -9,7 +9,12 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from mimicry.data_sets.audit_columns import Bools, Column
-from mimicry.data_sets.audit_statistics import auc_interval, one_column
+from mimicry.data_sets.audit_statistics import (
+    Ints,
+    auc_interval,
+    one_column,
+    units_of_classes,
+)
 from mimicry.data_sets.properties import (
     CONTENT_KINDS,
     KINDS,
@@ -71,10 +76,14 @@ class Named(NamedTuple):
 
 
 def describe(
-    column: Column, rows: Sequence[Measures], labels: Bools, random: np.random.Generator
+    column: Column,
+    rows: Sequence[Measures],
+    labels: Bools,
+    units: Ints,
+    random: np.random.Generator,
 ) -> Named:
     """Say how one property separates two classes."""
-    auc, ordered = one_column(column, labels, random)
+    auc, ordered = one_column(column, labels, units, random)
     values = [row.get(column.key) for row in rows]
     if ordered:
         numbers = [
@@ -85,7 +94,7 @@ def describe(
         words = f"{'higher' if auc >= 0.5 else 'lower'}, median {middle[0]} against {middle[1]}"
     else:
         words = _cell_words(column, values, labels)
-    interval = auc_interval(auc, int(labels.sum()), int((~labels).sum()))
+    interval = auc_interval(auc, *units_of_classes(labels, units))
     return Named(column.key, auc, interval, ordered, words)
 
 
@@ -187,6 +196,7 @@ def audit_json(audit: "Audit", seed: int) -> str:
         "leaks": len(audit.leaks),
         "warnings": len(audit.warnings),
         "untested": list(audit.untested),
+        "repeated": list(audit.repeated),
         "findings": findings,
     }
     return json.dumps(whole, indent=2, ensure_ascii=False) + "\n"

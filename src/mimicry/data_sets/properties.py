@@ -15,6 +15,9 @@ Value = float | str | None
 Measures = dict[str, Value]
 """Property -> its value; None where a file has no such thing, as a PNG has no quality."""
 
+PICTURE = "picture"
+"""Beside the properties, a digest of the pixels: equal pictures are one in every test."""
+
 KINDS: Mapping[str, str] = {
     "size": "bytes beyond the picture itself",
     "dimensions": "width, height and shape",
@@ -36,8 +39,12 @@ SINGULAR_KINDS = frozenset({"order", "colour", "texture"})
 CONTENT_KINDS = frozenset({"colour", "texture"})
 """Kinds that what is shown can explain."""
 
+_DIVISORS = range(2, 11)
+
 WORDS = frozenset(
     {
+        *("size.parity", "size.tail", "name.ends", "name.sum_parity"),
+        *(f"name.modulo_{divisor}" for divisor in _DIVISORS),
         *("order.parity", "name.prefix", "name.first", "name.last", "name.suffix"),
         *("entry.attributes", "entry.compression", "entry.system", "entry.versions"),
         *("entry.flags", "entry.extra", "entry.comment"),
@@ -53,6 +60,8 @@ WORDS = frozenset(
 TITLES: Mapping[str, str] = {
     "size.outside": "bytes outside the coded picture (headers, metadata, padding)",
     "size.trailing": "bytes after the end of the picture",
+    "size.tail": "what the bytes after the end of the picture are",
+    "size.parity": "odd or even number of bytes of the file",
     "size.excess": "bytes against the same picture written anew",
     "dimensions.width": "width",
     "dimensions.height": "height",
@@ -68,9 +77,13 @@ TITLES: Mapping[str, str] = {
     "name.capitals": "number of capital letters in the name",
     "name.signs": "number of other signs in the name",
     "name.number": "number in the name",
+    **{f"name.modulo_{n}": f"remainder of the name's number by {n}" for n in _DIVISORS},
+    "name.sum": "sum of the digits in the name",
+    "name.sum_parity": "odd or even sum of the digits in the name",
     "name.prefix": "first three characters of the name",
     "name.first": "first character of the name",
     "name.last": "last character of the name before its suffix",
+    "name.ends": "first and last character of the name together",
     "name.suffix": "suffix of the name",
     "entry.time": "time stamp in the zip",
     "entry.attributes": "file attributes in the zip",
@@ -199,15 +212,20 @@ def _of_name(name: str) -> Measures:
     stem, point, suffix = name.rpartition(".")
     stem = stem if point else name
     digits = "".join(re.findall(r"[0-9]+", stem))[:300]
+    number, total = int(digits or "0"), sum(map(int, digits))
     return {
         "name.length": float(len(name)),
         "name.digits": float(len(digits)),
         "name.capitals": float(sum(character.isupper() for character in stem)),
         "name.signs": float(sum(not character.isalnum() for character in stem)),
-        "name.number": float(int(digits)) if digits else None,
+        "name.number": float(number) if digits else None,
+        **{f"name.modulo_{n}": str(number % n) if digits else "none" for n in _DIVISORS},
+        "name.sum": float(total) if digits else None,
+        "name.sum_parity": ("odd" if total % 2 else "even") if digits else "none",
         "name.prefix": stem[:3],
         "name.first": stem[:1],
         "name.last": stem[-1:],
+        "name.ends": stem[:1] + stem[-1:],
         "name.suffix": suffix if point else "",
     }
 
