@@ -104,7 +104,10 @@ class TestKeys:
         assert list(map(str, found)) == [RECIPIENT, other]
 
     @pytest.mark.parametrize(
-        "text", ["", "# nothing\n", "age1", RECIPIENT[:-1], str(KEY), "ssh-ed25519 AAAA", "\xff"]
+        "text",
+        ["", "# nothing\n", "age1", RECIPIENT[:-1], str(KEY), "ssh-ed25519 AAAA", "\xff"],
+        # Keys are made anew in each process, and names of tests must be the same in all.
+        ids=("nothing", "comment", "beginning", "cut", "secret", "ssh", "latin"),
     )
     def test_nothing_else_is_a_recipient(self, tmp_path: Path, text: str) -> None:
         (tmp_path / "list").write_bytes(text.encode("latin-1"))

@@ -233,6 +233,11 @@ class TestKeys:
             (f"{KEY}\n".encode() * 101, "seal-key-unreadable"),
             (str(OTHER).encode(), "seal-key-wrong"),
         ],
+        # Keys are made anew in each process, and names of tests must be the same in all.
+        ids=(
+            *("missing", "empty", "comment", "cut", "public", "binary", "huge", "many"),
+            "another",
+        ),
     )
     def test_other_keys_open_nothing(self, place: Place, content: bytes | None, code: str) -> None:
         place.key.unlink()
