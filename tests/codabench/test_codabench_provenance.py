@@ -39,7 +39,7 @@ from mimicry.codabench.provenance_facts import (
 from mimicry.codabench.records import TaskRecord, read_run
 from mimicry.codabench.run_report import run_page
 from mimicry.errors import BundleError
-from mimicry.scoring.versions import library_versions, read_versions, versions_line
+from mimicry.scoring.versions import library_versions, read_versions, versions_words
 
 MADE = Made("0.1.0", "3.11.2", "Linux", "6.1.0", "x86_64", "docker")
 SHA = "ab" * 32
@@ -245,12 +245,14 @@ def test_scoring_in_an_image_tells_what_it_computes_with(tmp_path: Path) -> None
         return dict(found.libraries)
 
     inside = replace(MADE, image="sha256:1")
-    versions = read_versions(versions_line())
+    versions = read_versions(versions_words())
     assert versions == {"python": platform.python_version(), **library_versions()}
     assert "scikit-learn" in versions
-    assert libraries(f"mimicry\n{versions_line()}\nlast\n", inside) == versions
-    assert libraries(versions_line(), replace(MADE, libraries={"numpy": "1"})) == {"numpy": "1"}
-    hostile = "computing with numpy 1\x1b[2J, other 1, scipy 1.2, python " + "9" * 200
+    assert libraries(f"mimicry{versions_words()}\nlast\n", inside) == versions
+    assert libraries(versions_words(), replace(MADE, libraries={"numpy": "1"})) == {"numpy": "1"}
+    hostile = (
+        "mimicry 1: scoring; computing with numpy 1\x1b[2J, other 1, scipy 1.2, python " + "9" * 200
+    )
     assert libraries(hostile, inside) == {"scipy": "1.2"}
     assert libraries("nothing", inside) == {}
 

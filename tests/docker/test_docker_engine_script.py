@@ -184,7 +184,7 @@ def gate(machine, tmp_path):
     return run
 
 
-ALL = ["lint ", "demo ", "image ", "image-torch ", "test 1"]
+ALL = ["lint ", "demo ", "image ", "image-torch ", "fuzz 1", "test 1"]
 
 
 def test_the_gate_starts_an_engine_and_stops_it(machine, gate):
@@ -205,4 +205,4 @@ def test_the_gate_stops_its_engine_after_a_failure(machine, gate):
 
 
 def test_the_gate_goes_on_where_no_engine_can_be_had(gate):
-    assert gate(FAKE_UID="1000") == (0, ["lint ", "demo ", "test "])
+    assert gate(FAKE_UID="1000") == (0, ["lint ", "demo ", "fuzz ", "test "])

@@ -27,7 +27,7 @@ from mimicry.scoring.output import (
 from mimicry.scoring.page import leave_page, leave_reason
 from mimicry.scoring.sealed import opened_source, shown_as
 from mimicry.scoring.settings import read_phase_settings
-from mimicry.scoring.versions import versions_line
+from mimicry.scoring.versions import versions_words
 from mimicry.scoring.worker_record import refuse_own_command
 
 
@@ -58,9 +58,8 @@ def run_scoring(
         sys.stdout.reconfigure(errors="backslashreplace")
     tell(
         f"mimicry {__version__}: scoring task {program.task}, reading {source / 'ref'} "
-        f"and {source / 'res'}"
+        f"and {source / 'res'}{versions_words()}"
     )
-    tell(versions_line())
 
     def on_bug(details: str) -> None:
         log(output, details)
