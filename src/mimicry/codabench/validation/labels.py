@@ -13,6 +13,7 @@ import math
 import re
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from functools import lru_cache
 from typing import NamedTuple
 
 MOST_VALUES = 20
@@ -73,6 +74,8 @@ def read_columns(shown: str, text: str, name_at: int | None) -> list[Column]:
     return columns
 
 
+# Texts repeat their words.
+@lru_cache(maxsize=65536)
 def name_key(name: str) -> str:
     """Return a name without folders, case and ending."""
     base = name.strip().strip("'\"").replace("\\", "/").rstrip("/").rpartition("/")[2].lower()

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import PurePosixPath
 from typing import NamedTuple
 
+from mimicry.codabench.reachable import PACKAGE, package_folder
 from mimicry.codabench.reading.document import Document, Keys
 from mimicry.codabench.validation.answers import (
     LARGEST_TABLE,
@@ -155,13 +156,25 @@ def _look(
             if str(error).startswith("is damaged"):
                 damaged.append(name)
             continue
-        _look_into(context, answers, place, path, name, data, depth)
+        if not _is_our_own(name, data):
+            _look_into(context, answers, place, path, name, data, depth)
     _tell(context, place, path, copies, shared)
     _look_at_paths(context, answers, place, path, source)
     if damaged:
         _tell_damage(context, path, damaged)
     if unread:
         context.notes.skip(f"{path}: {unread} files, too large or too many to look for labels in")
+
+
+def _is_our_own(name: str, data: bytes) -> bool:
+    """Tell whether a packed file is this package's own module, unchanged: no label is in there."""
+    if not (name.startswith(f"{PACKAGE}/") and name.endswith(".py")):
+        return False
+    module = package_folder() / name.removeprefix(f"{PACKAGE}/")
+    try:
+        return module.stat().st_size == len(data) and module.read_bytes() == data
+    except (OSError, ValueError):
+        return False
 
 
 def _tell_damage(context: Context, path: str, names: list[str]) -> None:
