@@ -29,9 +29,9 @@ from mimicry.codabench.verdicts import (
 )
 from mimicry.errors import BundleError, one_line
 from mimicry.files import remove_tree, sha256_file
+from mimicry.ingestion.arguments import REQUIRE_VARIABLE
+from mimicry.ingestion.settings import TIME_LIMIT_VARIABLE
 
-LIMIT_VARIABLE = "MIMICRY_TIME_LIMIT"
-REQUIRE_VARIABLE = "MIMICRY_REQUIRE_ISOLATION"
 REMEMBERED = 10
 
 _PLANTED_METADATA = (
@@ -370,7 +370,7 @@ def _run(
     engine: Engine,
     report: Callable[[str], None],
 ) -> JobResult:
-    environment = {} if plan.time_limit is None else {LIMIT_VARIABLE: f"{plan.time_limit:g}"}
+    environment = {} if plan.time_limit is None else {TIME_LIMIT_VARIABLE: f"{plan.time_limit:g}"}
     if plan.require_isolation:
         environment[REQUIRE_VARIABLE] = "1"
     job = Job(

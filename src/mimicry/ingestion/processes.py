@@ -10,6 +10,7 @@ from pathlib import Path
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
+PR_SET_NO_NEW_PRIVS = 38
 
 
 def become_subreaper() -> None:
@@ -20,17 +21,24 @@ def become_subreaper() -> None:
     OSError
         When the kernel refuses (it never does on Linux 3.4 or later).
     """
-    _prctl(_PR_SET_CHILD_SUBREAPER, 1)
+    prctl(_PR_SET_CHILD_SUBREAPER, 1)
 
 
 def die_with_parent() -> None:
     """Have the kernel end this process when the thread that started it ends."""
-    _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
-def _prctl(option: int, value: int) -> None:
+def prctl(option: int, value: int, pointer: object = None) -> None:
+    """Change a property of this process; see prctl(2).
+
+    Raises
+    ------
+    OSError
+        When the kernel refuses.
+    """
     libc = ctypes.CDLL(None, use_errno=True)
-    if libc.prctl(option, ctypes.c_ulong(value), 0, 0, 0) != 0:
+    if libc.prctl(option, ctypes.c_ulong(value), pointer, None, None) != 0:
         number = ctypes.get_errno()
         raise OSError(number, os.strerror(number))
 

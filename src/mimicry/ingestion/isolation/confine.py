@@ -10,7 +10,6 @@ import ctypes
 import json
 import os
 import resource
-import signal
 import socket
 import struct
 import sys
@@ -19,12 +18,12 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from mimicry.ingestion.isolation import landlock, seccomp
+from mimicry.ingestion.processes import die_with_parent
 
 GO = b"g"
 LONGEST_REPORT = 64 * 1024
 # What the kernel's own words about a refusal may take.
 _LONGEST_REASON = 200
-_PR_SET_PDEATHSIG = 1
 _CAPABILITY_VERSION_3 = 0x20080522
 
 CAPABILITIES = "capabilities"
@@ -134,7 +133,7 @@ def _set_limits(limits: Mapping[str, int]) -> None:
 
 def main(arguments: list[str]) -> int:
     """Apply the plan, report, and execute the command when told to."""
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, ctypes.c_ulong(signal.SIGKILL), 0, 0, 0)
+    die_with_parent()
     descriptor, text = arguments
     plan = Plan(**json.loads(text))
     with socket.socket(fileno=int(descriptor)) as control:

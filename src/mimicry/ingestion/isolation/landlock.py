@@ -12,10 +12,11 @@ import struct
 from collections.abc import Sequence
 from contextlib import suppress
 
+from mimicry.ingestion.processes import PR_SET_NO_NEW_PRIVS, prctl
+
 _CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446
 _CREATE_RULESET_VERSION = 1
 _RULE_PATH_BENEATH = 1
-_PR_SET_NO_NEW_PRIVS = 38
 
 _EXECUTE, _WRITE_FILE, _READ_FILE, _READ_DIR = 1 << 0, 1 << 1, 1 << 2, 1 << 3
 _FIRST_RIGHTS = (1 << 13) - 1
@@ -85,9 +86,7 @@ def restrict(
             _allow(ruleset, path, handled & ~_MAKE_DEVICES & ~_DEVICE_CALLS)
         for path in devices:
             _allow(ruleset, path, handled & (_READ_FILE | _WRITE_FILE | _DEVICE_CALLS))
-        libc = ctypes.CDLL(None, use_errno=True)
-        if libc.prctl(_PR_SET_NO_NEW_PRIVS, ctypes.c_ulong(1), 0, 0, 0) != 0:
-            _raise()
+        prctl(PR_SET_NO_NEW_PRIVS, 1)
         _call(_RESTRICT_SELF, ctypes.c_int(ruleset), ctypes.c_uint(0))
     finally:
         os.close(ruleset)
@@ -145,10 +144,6 @@ def _call(code: int, *arguments: object) -> int:
     libc = ctypes.CDLL(None, use_errno=True)
     result: int = libc.syscall(ctypes.c_long(code), *arguments)
     if result < 0:
-        _raise()
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
     return result
-
-
-def _raise() -> None:
-    code = ctypes.get_errno()
-    raise OSError(code, os.strerror(code))

@@ -1,8 +1,6 @@
 """Which protections of a run are active, in one line and for the record."""
 
-import ctypes
 import json
-import os
 import socket
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -10,6 +8,7 @@ from typing import NamedTuple
 
 from mimicry.errors import BundleError
 from mimicry.ingestion.isolation.confine import LONGEST_REPORT, NETWORK
+from mimicry.ingestion.processes import prctl
 
 HIDDEN_INPUT = "hidden-input"
 NOT_DUMPABLE = "not-dumpable"
@@ -111,7 +110,8 @@ def not_dumpable() -> Iterator[str | None]:
 
 
 def _set_dumpable(value: int) -> str | None:
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.prctl(_PR_SET_DUMPABLE, ctypes.c_ulong(value), 0, 0, 0) != 0:
-        return os.strerror(ctypes.get_errno())
+    try:
+        prctl(_PR_SET_DUMPABLE, value)
+    except OSError as error:
+        return error.strerror
     return None

@@ -8,7 +8,6 @@ capability; it binds the process for good, and all that it starts.
 
 import ctypes
 import errno
-import os
 import platform
 import socket
 import struct
@@ -16,8 +15,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mimicry.ingestion.isolation.syscalls import ARCHITECTURES, Architecture, number
+from mimicry.ingestion.processes import PR_SET_NO_NEW_PRIVS, prctl
 
-_PR_SET_NO_NEW_PRIVS = 38
 _PR_SET_SECCOMP = 22
 _SECCOMP_MODE_FILTER = 2
 
@@ -194,8 +193,8 @@ def install(chosen: Sequence[Rule]) -> None:
         _fields_ = (("length", ctypes.c_ushort), ("filter", ctypes.c_void_p))
 
     given = Program(len(program) // 8, ctypes.addressof(buffer))
-    _prctl(_PR_SET_NO_NEW_PRIVS, 1)
-    _prctl(_PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, ctypes.byref(given))
+    prctl(PR_SET_NO_NEW_PRIVS, 1)
+    prctl(_PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, ctypes.byref(given))
 
 
 def _body(rule: Rule) -> list[bytes]:
@@ -229,12 +228,3 @@ def _test(condition: Condition, answer: bytes) -> list[bytes]:
 
 def _step(code: int, value: int, then: int = 0, otherwise: int = 0) -> bytes:
     return struct.pack("<HBBI", code, then, otherwise, value & 0xFFFFFFFF)
-
-
-def _prctl(option: int, *arguments: object) -> None:
-    libc = ctypes.CDLL(None, use_errno=True)
-    given = [*arguments, 0, 0, 0, 0][:4]
-    words = [ctypes.c_ulong(one) if isinstance(one, int) else one for one in given]
-    if libc.prctl(option, *words) != 0:
-        code = ctypes.get_errno()
-        raise OSError(code, os.strerror(code))
